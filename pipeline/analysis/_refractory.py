@@ -1,36 +1,38 @@
 """How contaminated units are, from counts of pairs of spikes too near to each other; see `pipeline.analysis.units`."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import pdtr
+
+from pipeline.analysis.arrays import AnyArray, Floats, Integers
 
 __all__ = ["LEVELS", "hill", "llobet", "sliding_period"]
 
 LEVELS = np.arange(0.5, 35, 0.5)  # percent, the contaminations that the sliding refractory period tries
 
 
-def hill(n: NDArray, violations: NDArray, duration: float, period: float, censored: float) -> NDArray:
+def hill(n: Integers, violations: Integers, duration: float, period: float, censored: float) -> Floats:
     """Rate of violations in the time open to them, over the unit's rate; times in s."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return violations / (2 * n * (period - censored)) / (n / duration)
 
 
-def llobet(n: NDArray, pairs: NDArray, duration: float, period: float, censored: float) -> NDArray:
+def llobet(n: Integers, pairs: Integers, duration: float, period: float, censored: float) -> Floats:
     """Fraction of others' spikes, 0-1, from the pairs with lags between the censored and the refractory period."""
     with np.errstate(divide="ignore", invalid="ignore"):
         pure = 1 - pairs * (duration - 2 * n * censored) / (n.astype(float) ** 2 * (period - censored))
-    return np.clip(1 - np.sqrt(np.maximum(pure, 0)), 0, 1)
+    fraction: Floats = np.clip(1 - np.sqrt(np.maximum(pure, 0)), 0, 1)
+    return fraction
 
 
 def sliding_period(
-    n: NDArray,
-    n_distant: NDArray,
-    lags: NDArray,
+    n: Integers,
+    n_distant: Integers,
+    lags: Integers,
     sampling_rate: float,
     shortest: float,
     tolerated: float,
     confidence: float,
-) -> dict[str, NDArray]:
+) -> dict[str, AnyArray]:
     """The sliding refractory period of all units.
 
     Parameters
@@ -53,7 +55,7 @@ def sliding_period(
     first_of_unit = np.flatnonzero(np.diff(unit, prepend=-1))
     rate = n_distant[unit] / n[unit]
 
-    def confidence_at(level: NDArray) -> NDArray:
+    def confidence_at(level: Integers) -> Floats:
         """The largest confidence that each unit's contamination is below its level, a row of `LEVELS`."""
         expected = rate * (LEVELS[level[unit]] / 100) * (periods[period] + sample / 2) * 2 * n[unit]
         best = np.full(n.size, -np.inf)

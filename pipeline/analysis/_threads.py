@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pipeline.analysis.arrays import Integers
 
 __all__ = ["balanced_pieces", "even_pieces", "run", "usable_cores"]
 
@@ -23,7 +24,7 @@ def usable_cores() -> int:
         return os.cpu_count() or 1
 
 
-def balanced_pieces(offsets: NDArray, n_pieces: int) -> list[tuple[int, int]]:
+def balanced_pieces(offsets: Integers, n_pieces: int) -> list[tuple[int, int]]:
     """Split groups into runs of groups with about as many items each: (first group, group after the last).
 
     >>> balanced_pieces(np.array([0, 5, 5, 10, 20]), 2)
@@ -49,7 +50,7 @@ def even_pieces(n: int, threads: int | None = None, at_least: int = 1) -> list[t
     return list(zip(edges[:-1], edges[1:], strict=True))
 
 
-def run(function: Callable[..., Any], pieces: Iterable[tuple], threads: int | None = None) -> list[Any]:
+def run(function: Callable[..., Any], pieces: Iterable[tuple[Any, ...]], threads: int | None = None) -> list[Any]:
     """``function(*piece)`` for every piece, in order, on at most `threads` threads (by default all usable cores)."""
     pieces = list(pieces)
     threads = min(usable_cores() if threads is None else threads, len(pieces))

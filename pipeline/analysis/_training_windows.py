@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.analysis.arrays import Booleans, Floats, Integers, Texts, group_sums
 from pipeline.analysis.criteria import FITTED, Criterion, RuleSet
 from pipeline.analysis.psychometrics import STATUS, Fits, fit_batch
 
@@ -18,19 +18,19 @@ COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator
 class Units:
     """What windows count, in order of time: sessions, or dates with their sessions merged. One entry per unit."""
 
-    kinds: NDArray  # str, kind of protocol
-    n_trials: NDArray
-    performance_easy: NDArray
-    on_ephys_rig: NDArray  # 1 or 0
-    start_delay: NDArray  # s
-    zero_contrast_rt: Sequence[NDArray]  # s, of the trials at 0 %
-    blocks: NDArray  # (n_blocks,) probability_left
-    contrasts: NDArray  # (n_contrasts,) percent
-    n: NDArray  # (n_units, n_blocks, n_contrasts) trials
-    n_right: NDArray  # the same, choices to the right
+    kinds: Texts  # kind of protocol
+    n_trials: Floats
+    performance_easy: Floats
+    on_ephys_rig: Floats  # 1 or 0
+    start_delay: Floats  # s
+    zero_contrast_rt: Sequence[Floats]  # s, of the trials at 0 %
+    blocks: Floats  # (n_blocks,) probability_left
+    contrasts: Floats  # (n_contrasts,) percent
+    n: Floats  # (n_units, n_blocks, n_contrasts) trials
+    n_right: Floats  # the same, choices to the right
 
 
-def merge(records: Sequence, groups: NDArray, kinds: Sequence[str]) -> Units:
+def merge(records: Sequence[Any], groups: Integers, kinds: Sequence[str]) -> Units:
     """Units from sorted session records; `groups` says, rising from 0, which unit each record belongs to."""
     n_units = int(groups[-1]) + 1 if groups.size else 0
     blocks, contrasts, n, n_right = _counts(records, groups, n_units)
@@ -47,7 +47,7 @@ def merge(records: Sequence, groups: NDArray, kinds: Sequence[str]) -> Units:
     reaction_times = [np.asarray(record.zero_contrast_rt, dtype=float) for record in records]
     return Units(
         kinds=np.array(kinds, dtype=str)[last],
-        n_trials=np.bincount(groups, _column(records, "n_trials"), n_units),
+        n_trials=group_sums(groups, _column(records, "n_trials"), n_units),
         performance_easy=merged_performance,
         on_ephys_rig=_column(records, "on_ephys_rig")[last],
         start_delay=np.where(np.isneginf(start_delay), np.nan, start_delay),
@@ -74,9 +74,9 @@ class Windows:
         self.present = self.index >= 0
         self.n_sessions = self.present.sum(axis=1)
         self.members = [tuple(i for i in row if i >= 0) for row in self.index.tolist()]
-        self._pooled: dict[str, NDArray] = {}
+        self._pooled: dict[str, Floats] = {}
 
-    def pooled(self, name: str) -> NDArray:
+    def pooled(self, name: str) -> Floats:
         """Counts `n` or `n_right` summed over the window, (n_units, n_blocks, n_contrasts)."""
         if name not in self._pooled:
             counts = getattr(self.units, name)
@@ -84,16 +84,18 @@ class Windows:
             self._pooled[name] = padded[self.index].sum(axis=1)
         return self._pooled[name]
 
-    def per_session(self, values: NDArray) -> NDArray:
+    def per_session(self, values: Floats) -> Floats:
         """Values of the sessions of each window, (n_units, size); NaN where the window is not full."""
-        return np.append(values, np.nan)[self.index]
+        by_window: Floats = np.append(values, np.nan)[self.index]
+        return by_window
 
-    def block(self, name: str, probability_left: float | None) -> NDArray:
+    def block(self, name: str, probability_left: float | None) -> Floats:
         """Pooled counts by contrast in one block, or in all, (n_units, n_contrasts)."""
         counts = self.pooled(name)
-        if probability_left is None:
-            return counts.sum(axis=1)
-        return counts[:, np.isclose(self.units.blocks, probability_left, atol=1e-3)].sum(axis=1)
+        if probability_left is not None:
+            counts = counts[:, np.isclose(self.units.blocks, probability_left, atol=1e-3)]
+        by_contrast: Floats = counts.sum(axis=1)
+        return by_contrast
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class FittedBlock:
 
     windows: Windows
     probability_left: float | None
-    n_trials: NDArray  # (n_units,)
+    n_trials: Floats  # (n_units,)
     fits: Fits  # (n_units,)
 
 
@@ -111,7 +113,7 @@ class Measures:
 
     def __init__(self, units: Units, rules: RuleSet) -> None:
         self.units = units
-        cache: dict[tuple, Windows] = {}
+        cache: dict[tuple[tuple[str, ...], int], Windows] = {}
         self.windows = []
         for level in rules.levels:
             key = (level.protocols, level.window)
@@ -122,8 +124,9 @@ class Measures:
         self._known_rt = [times[np.isfinite(times)] for times in units.zero_contrast_rt]
         self._median_rt: dict[tuple[int, ...], float] = {}
 
-    def of(self, criterion: Criterion, windows: Windows) -> NDArray:
+    def of(self, criterion: Criterion, windows: Windows) -> Floats:
         """Values of a criterion; NaN where there is nothing to measure."""
+        values: Floats
         if criterion.scope == "pooled":
             return _POOLED[criterion.measure](self, criterion, windows)
         if criterion.measure == "contrast_trials":
@@ -138,11 +141,12 @@ class Measures:
             values = np.where(self.units.on_ephys_rig > 0, values, np.nan)
         return _worst_or_best(windows.per_session(values), criterion, windows.present)
 
-    def fit(self, windows: Windows, probability_left: float | None, parameter: str) -> NDArray:
+    def fit(self, windows: Windows, probability_left: float | None, parameter: str) -> Floats:
         """A fitted parameter in one block."""
-        return getattr(self.fitted[id(windows), probability_left].fits, parameter)
+        fitted: Floats = getattr(self.fitted[id(windows), probability_left].fits, parameter)
+        return fitted
 
-    def median_rt(self, windows: Windows) -> NDArray:
+    def median_rt(self, windows: Windows) -> Floats:
         """Median reaction time at 0 % contrast over the window, s, (n_units,)."""
         for members in windows.members:
             if members not in self._median_rt:
@@ -151,7 +155,7 @@ class Measures:
         return np.array([self._median_rt[members] for members in windows.members], dtype=float)
 
 
-def _worst_or_best(values: NDArray, criterion: Criterion, present: NDArray) -> NDArray:
+def _worst_or_best(values: Floats, criterion: Criterion, present: Booleans) -> Floats:
     """Of each row the value that decides: for `each` the worst (NaN if any is unknown), for `any` the best known."""
     smallest = (criterion.comparison[0] in ">=") == (criterion.scope == "each")
     fill = np.inf if smallest else -np.inf
@@ -163,16 +167,16 @@ def _worst_or_best(values: NDArray, criterion: Criterion, present: NDArray) -> N
     return np.where(known.any(axis=1), decisive, np.nan)
 
 
-def _in_range(contrasts: NDArray, criterion: Criterion) -> NDArray:
+def _in_range(contrasts: Floats, criterion: Criterion) -> Booleans:
     low, high = criterion.contrasts or (-np.inf, np.inf)
     return (np.abs(contrasts) >= low - 1e-6) & (np.abs(contrasts) <= high + 1e-6)
 
 
-def _fitted(parameter: str) -> Callable[[Measures, Criterion, Windows], NDArray]:
+def _fitted(parameter: str) -> Callable[[Measures, Criterion, Windows], Floats]:
     return lambda measures, criterion, windows: measures.fit(windows, criterion.probability_left, parameter)
 
 
-_POOLED: dict[str, Callable[[Measures, Criterion, Windows], NDArray]] = {
+_POOLED: dict[str, Callable[[Measures, Criterion, Windows], Floats]] = {
     "n_sessions": lambda m, c, w: w.n_sessions.astype(float),
     "sessions_of": lambda m, c, w: _sessions_of(c, w),
     "contrast_trials": lambda m, c, w: (
@@ -197,13 +201,13 @@ def fitted_blocks(criteria: Sequence[Criterion]) -> tuple[float | None, ...]:
 
 def _fit_all(rules: RuleSet, all_windows: Sequence[Windows]) -> dict[tuple[int, float | None], FittedBlock]:
     """Every fit that a criterion can use, in one batch; the same sessions and block are fitted once."""
-    asked: dict[tuple[int, float | None], tuple[Windows, NDArray]] = {}
+    asked: dict[tuple[int, float | None], tuple[Windows, Booleans]] = {}
     for level, windows in zip(rules.levels, all_windows, strict=True):
         needed = _right_protocols(level.criteria, windows)
         for block in fitted_blocks(level.criteria):
             _, before = asked.get((id(windows), block), (windows, np.zeros_like(needed)))
             asked[id(windows), block] = windows, before | needed
-    problems: list[tuple[NDArray, NDArray, NDArray]] = []
+    problems: list[tuple[Floats, Floats, Floats]] = []
     place_of: dict[tuple[Any, float | None], int] = {}
     places = []
     for (_, block), (windows, needed) in asked.items():
@@ -224,7 +228,7 @@ def _fit_all(rules: RuleSet, all_windows: Sequence[Windows]) -> dict[tuple[int, 
     }
 
 
-def _right_protocols(criteria: Sequence[Criterion], windows: Windows) -> NDArray:
+def _right_protocols(criteria: Sequence[Criterion], windows: Windows) -> Booleans:
     """Where a window has the kinds of sessions that the criteria ask for; elsewhere a fit decides nothing."""
     right = np.ones(windows.n_sessions.size, dtype=bool)
     for criterion in criteria:
@@ -233,12 +237,13 @@ def _right_protocols(criteria: Sequence[Criterion], windows: Windows) -> NDArray
     return right
 
 
-def _sessions_of(criterion: Criterion, windows: Windows) -> NDArray:
+def _sessions_of(criterion: Criterion, windows: Windows) -> Floats:
     wanted = np.isin(windows.units.kinds, criterion.protocols).astype(float)
-    return (windows.per_session(wanted) == 1).sum(axis=1).astype(float)
+    n_wanted: Floats = (windows.per_session(wanted) == 1).sum(axis=1).astype(float)
+    return n_wanted
 
 
-def _column(records: Sequence, name: str) -> NDArray:
+def _column(records: Sequence[Any], name: str) -> Floats:
     return np.array([getattr(record, name) for record in records], dtype=float)
 
 
@@ -247,7 +252,7 @@ def _easy_trials(record: Any) -> float:
     return float(np.asarray(record.n, dtype=float)[np.abs(contrast) >= 50].sum())
 
 
-def _counts(records: Sequence, groups: NDArray, n_units: int) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+def _counts(records: Sequence[Any], groups: Integers, n_units: int) -> tuple[Floats, Floats, Floats, Floats]:
     """Distinct blocks and contrasts of a life, and the dense counts by unit, block and contrast."""
     sizes = [len(record.n) for record in records]
     joined = {
@@ -259,5 +264,5 @@ def _counts(records: Sequence, groups: NDArray, n_units: int) -> tuple[NDArray, 
     shape = (n_units, blocks.size, contrasts.size)
     flat = (np.repeat(groups, sizes) * blocks.size + block) * contrasts.size + contrast
     size = int(np.prod(shape))
-    n = np.bincount(flat, joined["n"], size).reshape(shape)
-    return blocks, contrasts, n, np.bincount(flat, joined["n_right"], size).reshape(shape)
+    n, n_right = (group_sums(flat, joined[name], size).reshape(shape) for name in ("n", "n_right"))
+    return blocks, contrasts, n, n_right

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from pipeline.analysis.arrays import Floats, Integers, Numbers, Texts
 
 __all__ = ["AlignedSignal", "AlignedTrials", "align", "average"]
 
@@ -14,10 +16,10 @@ __all__ = ["AlignedSignal", "AlignedTrials", "align", "average"]
 class AlignedSignal:
     """Average of a signal around events."""
 
-    times: NDArray  # (n_times,) s from the event
-    mean: NDArray  # (c, n_times) in the unit of the signal; NaN without events
-    sem: NDArray  # (c, n_times) standard error over events
-    n: NDArray  # (c, n_times) events with a value
+    times: Numbers  # (n_times,) s from the event, as given
+    mean: Floats  # (c, n_times) in the unit of the signal; NaN without events
+    sem: Floats  # (c, n_times) standard error over events
+    n: Integers  # (c, n_times) events with a value
     conditions: list[str]  # (c,) `all` without a split
 
 
@@ -25,9 +27,9 @@ class AlignedSignal:
 class AlignedTrials:
     """A signal around the event of each trial."""
 
-    times: NDArray  # (n_times,) s from the event
-    values: NDArray  # (n_trials, n_times) in the unit of the signal; NaN where it is not known
-    conditions: NDArray  # (n_trials,) strings; empty where a trial has none, is not chosen, or has no event
+    times: Floats  # (n_times,) s from the event
+    values: Floats  # (n_trials, n_times) in the unit of the signal; NaN where it is not known
+    conditions: Texts  # (n_trials,) empty where a trial has none, is not chosen, or has no event
 
 
 def align(
@@ -37,7 +39,7 @@ def align(
     window: tuple[float, float],
     step: float,
     gap: float | None = None,
-) -> tuple[NDArray, NDArray]:
+) -> tuple[Floats, Floats]:
     """The signal at equal steps around each event, by linear interpolation between its samples.
 
     Parameters
@@ -73,7 +75,8 @@ def align(
         raise ValueError("times must ascend")
     if not window[0] < window[1] or not step > 0:
         raise ValueError(f"the window must begin before it ends, in steps above 0: {window}, {step}")
-    lags = window[0] + step * np.arange(int(np.floor((window[1] - window[0]) / step + 1e-9)) + 1)
+    n_times = int(np.floor((window[1] - window[0]) / step + 1e-9)) + 1
+    lags = window[0] + step * np.arange(n_times, dtype=np.float64)
     if times.size < 2:
         return lags, np.full((events.size, lags.size), np.nan)
     gap = 5 * float(np.median(np.diff(times))) if gap is None else gap

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.analysis.arrays import AnyArray, Booleans, Floats, Integers
 from pipeline.analysis.clocks import match_pulses
 
 TICKS_PER_TURN = 1024  # the rig's encoder with X1 decoding
@@ -35,8 +35,8 @@ class Trials:
     notes : what could not be read, in words
     """
 
-    table: dict[str, NDArray]
-    more: dict[str, NDArray]
+    table: dict[str, AnyArray]
+    more: dict[str, AnyArray]
     notes: tuple[str, ...] = ()
 
 
@@ -107,7 +107,7 @@ def _columns(number: int, record: Mapping[str, Any], version: int) -> dict[str, 
         visits = states.get(name)
         return float(visits[0][which]) if visits and visits[0][which] is not None else np.nan
 
-    def first(times: NDArray, since: float, until: float = np.inf) -> float:
+    def first(times: Floats, since: float, until: float = np.inf) -> float:
         later = times[(times >= since) & (times < until)]
         return float(later[0]) if later.size else np.nan
 
@@ -198,7 +198,7 @@ def _is_repeat(record: Mapping[str, Any]) -> bool:
     return isinstance(contrast, Mapping) and contrast.get("type") == "RepeatContrast"
 
 
-def _repetitions(is_repeat: NDArray) -> NDArray:
+def _repetitions(is_repeat: Booleans) -> Integers:
     """How often each trial's stimulus was repeated.
 
     >>> _repetitions(np.array([False, True, True, False, True]))
@@ -215,8 +215,8 @@ def _repetitions(is_repeat: NDArray) -> NDArray:
 class Encoder:
     """What an encoder file holds: times (s, by the clock of the encoder, unwrapped) and values."""
 
-    times: NDArray
-    values: NDArray
+    times: Floats
+    values: Integers
     n_dropped: int = 0
 
 
@@ -244,7 +244,7 @@ def read_encoder(text: str) -> Encoder:
             continue
         times.append(microseconds)
         values.append(value)
-    at: NDArray = np.array(times, dtype=np.float64)
+    at: Floats = np.array(times, dtype=np.float64)
     steps = np.diff(at)
     laps = np.concatenate([[0], np.cumsum(steps < -(1 << 31))]) if at.size else np.empty(0)
     at = at + laps * float(1 << 32)
@@ -262,12 +262,12 @@ def read_encoder(text: str) -> Encoder:
 class Wheel:
     """Position of the wheel (rad, counter-clockwise positive) at times (s), and what was repaired."""
 
-    times: NDArray
-    position: NDArray
+    times: Floats
+    position: Floats
     notes: tuple[str, ...] = ()
 
 
-def wheel(positions: Encoder, events: Encoder, closed_loop: NDArray) -> Wheel:
+def wheel(positions: Encoder, events: Encoder, closed_loop: Floats) -> Wheel:
     """The wheel in the clock of the session.
 
     The encoder notes when the state machine enters the closed loop of each trial (event 3); between these moments its
@@ -312,7 +312,7 @@ def wheel(positions: Encoder, events: Encoder, closed_loop: NDArray) -> Wheel:
     return Wheel(times[rising], -ticks[rising] * (2 * np.pi / TICKS_PER_TURN), tuple(notes))
 
 
-def _unwrapped(steps: NDArray) -> tuple[NDArray, int]:
+def _unwrapped(steps: Integers) -> tuple[Integers, int]:
     """Steps between samples without those at which the count started over: after 16 bits, or after a whole turn.
 
     No wheel turns half a turn within a sample, and a jump within a sixteenth of a turn of the count's range is its end.
@@ -327,7 +327,7 @@ def _unwrapped(steps: NDArray) -> tuple[NDArray, int]:
     return unwrapped, int((unwrapped != steps).sum())
 
 
-def _matched(encoder: NDArray, session: NDArray) -> tuple[NDArray, NDArray]:
+def _matched(encoder: Floats, session: Floats) -> tuple[Floats, Floats]:
     """The moments that both clocks have: as they are where the first ones fit, else matched by their intervals."""
     n = min(encoder.size, session.size)
     if n and np.abs(np.diff(encoder[:n]) - np.diff(session[:n])).max(initial=0.0) < 0.01:

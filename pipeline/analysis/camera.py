@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.analysis import frames
+from pipeline.analysis.arrays import Floats, Integers
 from pipeline.analysis.clocks import Clock
 from pipeline.analysis.frames import FrameTimes
 
@@ -16,7 +16,7 @@ _CYCLES_PER_SECOND, _CYCLES = 8000, 128  # the counter of a FireWire clock: 7 bi
 _OFFSETS = 3072
 
 
-def read_stamps(text: str) -> NDArray:
+def read_stamps(text: str) -> Floats:
     """Times of the frames by the camera's clock (s from the first), from `_iblrig_…Camera.timestamps.ssv`.
 
     A line holds the register of a FireWire clock (7 bits of seconds, 13 of cycles, 12 of offset), which begins again
@@ -41,16 +41,17 @@ def read_stamps(text: str) -> NDArray:
     return unwrap(np.array(values, dtype=np.int64))
 
 
-def unwrap(register: NDArray) -> NDArray:
+def unwrap(register: Integers) -> Floats:
     """Values of the register of a FireWire clock as s from the first one; it begins again after 128 s."""
     seconds = (register >> 25) + ((register >> 12) & 0x1FFF) / _CYCLES_PER_SECOND
     seconds = seconds + (register & 0xFFF) / (_CYCLES_PER_SECOND * _OFFSETS)
     laps = np.concatenate([[0], np.cumsum(np.diff(seconds) < -_CYCLES / 2)]) if seconds.size else seconds
-    times = seconds + _CYCLES * laps
-    return times - times[:1].sum()
+    times: Floats = seconds + _CYCLES * laps
+    since_first: Floats = times - times[:1].sum()
+    return since_first
 
 
-def pulses(records: Sequence[Mapping[str, Any]], port: str = "Port1") -> NDArray:
+def pulses(records: Sequence[Mapping[str, Any]], port: str = "Port1") -> Floats:
     """When the state machine saw the camera's exposure (s from the start of the first trial)."""
     times = []
     for record in records:
@@ -61,7 +62,7 @@ def pulses(records: Sequence[Mapping[str, Any]], port: str = "Port1") -> NDArray
     return np.unique(np.array(times, dtype=float))
 
 
-def align(own: NDArray, pulses: NDArray, n_frames: int, count: NDArray | None = None) -> FrameTimes:
+def align(own: Floats, pulses: Floats, n_frames: int, count: Integers | None = None) -> FrameTimes:
     """The times of all frames by the state machine's clock.
 
     The state machine sees no pulses between trials. How many frames lie in a gap follows from the period; the first

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from pipeline.analysis.arrays import Texts
 
 __all__ = ["by_width"]
 
 NARROW, BROAD, UNKNOWN = "fast-spiking", "regular-spiking", ""
 
 
-def by_width(widths: ArrayLike, narrow_below: float = 0.4, broad_from: float | None = None) -> NDArray:
+def by_width(widths: ArrayLike, narrow_below: float = 0.4, broad_from: float | None = None) -> Texts:
     """Fast-spiking units have narrow waveforms, regular-spiking ones broad waveforms.
 
     Parameters

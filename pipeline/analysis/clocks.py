@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pipeline.analysis.arrays import Floats, Integers
+
 __all__ = ["Alignment", "Clock", "align", "level_changes", "line_changes", "match_pulses", "two_levels"]
 
 SEGMENT = 60.0
@@ -40,8 +42,8 @@ class Clock:
     ([0.5, 1.0, 2.5], [15000.0])
     """
 
-    source: NDArray
-    target: NDArray
+    source: Floats
+    target: Floats
 
     def __post_init__(self) -> None:
         for name in ("source", "target"):
@@ -55,11 +57,11 @@ class Clock:
         """The clock of a device that counts evenly: `rate` samples a second, the first one at `start` (s)."""
         return cls(np.array([0.0, rate]), np.array([start, start + 1.0]))
 
-    def convert(self, values: ArrayLike) -> NDArray:
+    def convert(self, values: ArrayLike) -> Floats:
         """Values of the source in the target, float64."""
         return _interpolate(np.asarray(values, np.float64), self.source, self.target)
 
-    def invert(self, values: ArrayLike) -> NDArray:
+    def invert(self, values: ArrayLike) -> Floats:
         """Values of the target in the source, float64."""
         return _interpolate(np.asarray(values, np.float64), self.target, self.source)
 
@@ -95,7 +97,9 @@ class Alignment:
     n_target: int
 
 
-def line_changes(words: ArrayLike, first: int = 0, before: int | None = None) -> dict[int, tuple[NDArray, NDArray]]:
+def line_changes(
+    words: ArrayLike, first: int = 0, before: int | None = None
+) -> dict[int, tuple[Integers, NDArray[np.int8]]]:
     """When the lines of a digital word change.
 
     Parameters
@@ -163,7 +167,7 @@ def two_levels(values: ArrayLike) -> tuple[float, float] | None:
 
 def level_changes(
     values: ArrayLike, low: float, high: float, first: int = 0, before: bool | None = None
-) -> tuple[NDArray, NDArray, bool]:
+) -> tuple[Integers, NDArray[np.int8], bool]:
     """When an analog line switches between two levels; it rises at 60 % of the swing and falls at 40 %.
 
     Parameters
@@ -195,7 +199,7 @@ def level_changes(
     return known[at] + first, states[at + 1].astype(np.int8), bool(states[-1] > 0)
 
 
-def match_pulses(source: ArrayLike, target: ArrayLike, tolerance: float = 0.005) -> tuple[NDArray, NDArray]:
+def match_pulses(source: ArrayLike, target: ArrayLike, tolerance: float = 0.005) -> tuple[Integers, Integers]:
     """Which pulses of two devices are the same.
 
     Parameters
@@ -263,9 +267,10 @@ def align(source: ArrayLike, target: ArrayLike, tolerance: float = 0.005, segmen
     )
 
 
-def _interpolate(values: NDArray, source: NDArray, target: NDArray) -> NDArray:
+def _interpolate(values: Floats, source: Floats, target: Floats) -> Floats:
     if len(source) == 2:  # divided last, so that samples of an even clock become exactly samples / rate
-        return target[0] + (values - source[0]) * (target[1] - target[0]) / (source[1] - source[0])
+        straight: Floats = target[0] + (values - source[0]) * (target[1] - target[0]) / (source[1] - source[0])
+        return straight
     interpolated = np.interp(values, source, target)
     below, above = values < source[0], values > source[-1]
     if below.any() or above.any():
@@ -277,7 +282,7 @@ def _interpolate(values: NDArray, source: NDArray, target: NDArray) -> NDArray:
     return interpolated
 
 
-def _offset(source: NDArray, target: NDArray, tolerance: float) -> float | None:
+def _offset(source: Floats, target: Floats, tolerance: float) -> float | None:
     """About what is added to the time of the first pulses of the source to get that of the target, s."""
     steps, others = np.diff(source), np.diff(target)
     middle = float(np.median(steps))
@@ -288,7 +293,7 @@ def _offset(source: NDArray, target: NDArray, tolerance: float) -> float | None:
     return _by_intervals(source, target, steps, others, tolerance)
 
 
-def _by_intervals(source: NDArray, target: NDArray, steps: NDArray, others: NDArray, tolerance: float) -> float | None:
+def _by_intervals(source: Floats, target: Floats, steps: Floats, others: Floats, tolerance: float) -> float | None:
     """The offset on which most intervals of the first minutes of the source agree."""
     n = min(len(steps), 400)
     order = np.argsort(others)
@@ -309,12 +314,12 @@ def _by_intervals(source: NDArray, target: NDArray, steps: NDArray, others: NDAr
     return float(np.median(offsets[best : best + inside[best]]))
 
 
-def _track(source: NDArray, target: NDArray, offset: float, reach: float, tolerance: float) -> tuple[NDArray, NDArray]:
+def _track(source: Floats, target: Floats, offset: float, reach: float, tolerance: float) -> tuple[Integers, Integers]:
     """Pairs of pulses that are nearest to each other, window by window, each foreseen from the windows before it."""
     window = max(WINDOW, 50 * float(np.median(np.diff(source))))
     bounds = np.searchsorted(source, np.arange(source[0], source[-1] + window, window))
     at, line = float(source[0]), np.array([0.0, offset])  # of target - source over source - at
-    matched: list[tuple[NDArray, NDArray]] = []
+    matched: list[tuple[Integers, Integers]] = []
     near = reach  # how far from where it is expected a pulse may be; once a line is known, only the tolerance
     for first, last in zip(bounds, [*bounds[1:], len(source)], strict=True):
         some = source[first:last]
@@ -341,7 +346,7 @@ def _track(source: NDArray, target: NDArray, offset: float, reach: float, tolera
     return ours[later], theirs[later]
 
 
-def _nearest(expected: NDArray, target: NDArray, reach: float) -> tuple[NDArray, NDArray]:
+def _nearest(expected: Floats, target: Floats, reach: float) -> tuple[Integers, Integers]:
     """Pairs that are nearest to each other, and within reach."""
     at = np.searchsorted(target, expected).clip(1, len(target) - 1)
     at = at - (expected - target[at - 1] < target[at] - expected)
@@ -354,7 +359,7 @@ def _nearest(expected: NDArray, target: NDArray, reach: float) -> tuple[NDArray,
     return rows, at[rows]
 
 
-def _line(x: NDArray, y: NDArray) -> NDArray:
+def _line(x: Floats, y: Floats) -> Floats:
     """Slope and intercept of the straight line of least squares."""
     middle, mean = x.mean(), y.mean()
     away = x - middle
@@ -363,7 +368,7 @@ def _line(x: NDArray, y: NDArray) -> NDArray:
     return np.array([slope, mean - slope * middle])
 
 
-def _robust_line(x: NDArray, y: NDArray) -> NDArray:
+def _robust_line(x: Floats, y: Floats) -> Floats:
     """The same; points that are far from the line of the others do not count."""
     line = _line(x, y)
     for _ in range(3):
@@ -375,16 +380,16 @@ def _robust_line(x: NDArray, y: NDArray) -> NDArray:
     return line
 
 
-def _knots(x: NDArray, segment: float) -> NDArray:
+def _knots(x: Floats, segment: float) -> Floats:
     """Points between the pieces, each with enough pulses."""
     n = max(1, min(int((x[-1] - x[0]) / segment), len(x) // _PER_SEGMENT))
     if n == 1:
         return np.array([x[0], x[-1]])
-    rows = np.linspace(0, len(x) - 1, n + 1).round().astype(int)
-    return x[rows]
+    knots: Floats = x[np.linspace(0, len(x) - 1, n + 1).round().astype(int)]
+    return knots
 
 
-def _spline(x: NDArray, y: NDArray, knots: NDArray) -> NDArray:
+def _spline(x: Floats, y: Floats, knots: Floats) -> Floats:
     """Values at the knots of the continuous piecewise line that fits best (tridiagonal normal equations)."""
     from scipy.linalg import solveh_banded
 
@@ -395,4 +400,6 @@ def _spline(x: NDArray, y: NDArray, knots: NDArray) -> NDArray:
     diagonal = np.bincount(piece, left**2, n) + np.bincount(piece + 1, right**2, n)
     beside = np.bincount(piece, left * right, n)
     total = np.bincount(piece, left * y, n) + np.bincount(piece + 1, right * y, n)
-    return solveh_banded(np.vstack([np.concatenate([[0.0], beside[:-1]]), diagonal + 1e-12]), total)
+    normal = np.vstack([np.concatenate([[0.0], beside[:-1]]), diagonal + 1e-12])
+    values: Floats = solveh_banded(normal, total)
+    return values

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pipeline.analysis.arrays import AnyArray, Booleans, Floats, Integers
 from pipeline.analysis.protocols import BLOCKED
 
-Trials = Mapping[str, np.ndarray]
+Trials = Mapping[str, AnyArray]
 """Trials as the analyses see them: column name -> 1-D array, all of one length; what was not recorded is absent."""
 
 CHOICE_LEFT = 1
@@ -46,13 +47,13 @@ def n_trials(trials: Trials) -> int:
     return shapes.pop()[0] if shapes else 0
 
 
-def zero_without(contrast: ArrayLike) -> np.ndarray:
+def zero_without(contrast: ArrayLike) -> Floats:
     """The contrast on one side, 0 where there is no stimulus (NaN)."""
     values = np.asarray(contrast, dtype=np.float64)
     return np.where(np.isnan(values), 0.0, values)
 
 
-def signed_contrast(contrast_left: ArrayLike, contrast_right: ArrayLike) -> np.ndarray:
+def signed_contrast(contrast_left: ArrayLike, contrast_right: ArrayLike) -> Floats:
     """Contrast in percent, right positive; NaN on a side (no stimulus there) counts as 0.
 
     Rounded to 1e-4 %, so that contrasts stored as float32 fall into the same level as those stored as float64.
@@ -71,7 +72,7 @@ def signed_contrast(contrast_left: ArrayLike, contrast_right: ArrayLike) -> np.n
     return np.round((right - left) * 100, 4) + 0.0  # + 0.0 turns -0.0 into 0.0
 
 
-def stimulus_side(contrast_left: ArrayLike, contrast_right: ArrayLike) -> np.ndarray:
+def stimulus_side(contrast_left: ArrayLike, contrast_right: ArrayLike) -> Floats:
     """Side of the stimulus, +1 right and -1 left, also at 0 % contrast; NaN where both or neither side is given as 0.
 
     At 0 % the task still has a rewarded side: it is the side whose contrast is 0 and not NaN.
@@ -89,13 +90,14 @@ def stimulus_side(contrast_left: ArrayLike, contrast_right: ArrayLike) -> np.nda
     return np.where(blank, np.where(given_right == given_left, np.nan, np.where(given_right, 1.0, -1.0)), side)
 
 
-def responded(choice: ArrayLike) -> np.ndarray:
+def responded(choice: ArrayLike) -> Booleans:
     """Boolean mask of trials with a left or a right choice (neither no-go nor missing)."""
     codes = np.asarray(choice, dtype=np.float64)
-    return (codes == CHOICE_LEFT) | (codes == CHOICE_RIGHT)
+    has_side: Booleans = (codes == CHOICE_LEFT) | (codes == CHOICE_RIGHT)
+    return has_side
 
 
-def answered(trials: Trials) -> np.ndarray | None:
+def answered(trials: Trials) -> Booleans | None:
     """Boolean mask of the trials whose outcome is an answer of the animal; None without the column `choice`.
 
     These are the trials with a response. Where the task rewards it to withhold a response (some no-go trial of the
@@ -114,11 +116,12 @@ def answered(trials: Trials) -> np.ndarray | None:
     taken = responded(codes)
     no_go = codes == CHOICE_NONE
     if "feedback_type" in trials and np.any(no_go & (np.asarray(trials["feedback_type"]) == FEEDBACK_CORRECT)):
-        return taken | no_go
+        either: Booleans = taken | no_go
+        return either
     return taken
 
 
-def right_choice(choice: ArrayLike) -> np.ndarray:
+def right_choice(choice: ArrayLike) -> Floats:
     """1.0 for a choice to the right, 0.0 to the left, NaN without a choice (no-go or missing).
 
     Examples
@@ -130,13 +133,13 @@ def right_choice(choice: ArrayLike) -> np.ndarray:
     return np.where(responded(codes), (codes == CHOICE_RIGHT).astype(np.float64), np.nan)
 
 
-def correct_by_feedback(feedback_type: ArrayLike) -> np.ndarray:
+def correct_by_feedback(feedback_type: ArrayLike) -> Floats:
     """1.0 for a rewarded trial, 0.0 for an error or a no-go, NaN where the feedback is missing."""
     feedback = np.asarray(feedback_type, dtype=np.float64)
     return np.where(np.isfinite(feedback), (feedback == FEEDBACK_CORRECT).astype(np.float64), np.nan)
 
 
-def correct_by_side(choice: ArrayLike, contrast_left: ArrayLike, contrast_right: ArrayLike) -> np.ndarray:
+def correct_by_side(choice: ArrayLike, contrast_left: ArrayLike, contrast_right: ArrayLike) -> Floats:
     """1.0 where the choice was the side of the stimulus, 0.0 where not (or no-go), NaN where either is unknown.
 
     Examples
@@ -150,25 +153,26 @@ def correct_by_side(choice: ArrayLike, contrast_left: ArrayLike, contrast_right:
     return np.where(np.isfinite(side) & np.isfinite(codes), (chosen == side).astype(np.float64), np.nan)
 
 
-def trial_signed_contrast(trials: Trials) -> np.ndarray | None:
+def trial_signed_contrast(trials: Trials) -> Floats | None:
     """Signed contrast (percent, right positive) of every trial, None without both contrast columns."""
     if "contrast_left" not in trials or "contrast_right" not in trials:
         return None
     return signed_contrast(trials["contrast_left"], trials["contrast_right"])
 
 
-def easy_trials(trials: Trials) -> np.ndarray | None:
+def easy_trials(trials: Trials) -> Booleans | None:
     """Boolean mask of easy trials: those that the column `is_easy` says, else those of at least `EASY_CONTRAST`.
 
     None without either. The column is that of tasks whose stimulus is not a contrast.
     """
     if "is_easy" in trials:
-        return np.asarray(trials["is_easy"]) == 1
+        said: Booleans = np.asarray(trials["is_easy"]) == 1
+        return said
     contrast = trial_signed_contrast(trials)
     return None if contrast is None else np.abs(contrast) >= EASY_CONTRAST
 
 
-def trial_correct(trials: Trials) -> np.ndarray | None:
+def trial_correct(trials: Trials) -> Floats | None:
     """1.0, 0.0 or NaN per trial: by feedback where there is feedback, else by choice and side; None without either.
 
     The two agree on every trial of the real sessions that the tests read, 0 % contrast included.
@@ -191,9 +195,9 @@ MANY_SHORT = 0.05
 class PriorRuns(NamedTuple):
     """How long the prior of each trial lasts; NaN belong to no run."""
 
-    length: np.ndarray
+    length: Integers
     """Trials in the run of each trial; 0 without a prior."""
-    is_short: np.ndarray
+    is_short: Booleans
     """Whether the run is shorter than `SHORTEST_BLOCK`, and not the first or the last, which a session may cut off."""
 
 
@@ -205,7 +209,7 @@ def prior_runs(probability_left: ArrayLike) -> PriorRuns:
     >>> prior_runs([0.5, 0.5, 0.2, 0.8, 0.8]).length
     array([2, 2, 1, 2, 2])
     """
-    prior = np.round(np.asarray(probability_left, dtype=np.float64), 4)
+    prior = np.asarray(probability_left, dtype=np.float64).round(4)
     is_known = np.isfinite(prior)
     known = prior[is_known]
     starts = np.flatnonzero(np.append(True, known[1:] != known[:-1])[: known.size])
@@ -229,12 +233,12 @@ def is_debiased(probability_left: ArrayLike) -> bool:
     >>> is_debiased([0.5, 0.3, 0.5, 0.9]), is_debiased(np.repeat([0.5, 0.2, 0.8], 30)), is_debiased([0.2, 0.8] * 9)
     (True, False, False)
     """
-    prior = np.round(np.asarray(probability_left, dtype=np.float64), 4)
+    prior = np.asarray(probability_left, dtype=np.float64).round(4)
     values = np.unique(prior[np.isfinite(prior) & (prior != NO_PRIOR)])
     return _changes_fast(prior) and not (values.size == 2 and bool(np.isclose(values.sum(), 1)))
 
 
-def _changes_fast(prior: np.ndarray) -> bool:
+def _changes_fast(prior: Floats) -> bool:
     """Whether the runs of priors other than 0.5 are, in their median, too short for blocks."""
     known = prior[np.isfinite(prior)]
     starts = np.flatnonzero(np.append(True, known[1:] != known[:-1])[: known.size])
@@ -242,7 +246,7 @@ def _changes_fast(prior: np.ndarray) -> bool:
     return bool(biased.size) and bool(np.median(biased) < SHORTEST_BLOCK)
 
 
-def block_prior(trials: Trials, task_kind: str = "") -> np.ndarray | None:
+def block_prior(trials: Trials, task_kind: str = "") -> Floats | None:
     """The prior that the stimulus is on the left, per trial, as the animal can know it; None without the column.
 
     Parameters
@@ -263,7 +267,7 @@ def block_prior(trials: Trials, task_kind: str = "") -> np.ndarray | None:
     """
     if "probability_left" not in trials:
         return None
-    prior = np.round(np.asarray(trials["probability_left"], dtype=np.float64), 4)
+    prior = np.asarray(trials["probability_left"], dtype=np.float64).round(4)
     if task_kind in BLOCKED:
         short = prior_runs(prior).is_short
         return np.where(short, np.nan, prior) if short.size and short.mean() >= MANY_SHORT else prior

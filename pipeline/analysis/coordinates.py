@@ -8,7 +8,9 @@ DV downwards. Angles and the depth of a probe are those of `iblatlas.atlas.Inser
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.analysis.arrays import Floats, Integers
 
 BREGMA_CCF = (5739.0, 5400.0, 332.0)
 """Bregma in the CCF: ML, AP, DV, um. The Allen Institute states none; this one is iblatlas' (the CCF is 11400 um wide:
@@ -21,7 +23,7 @@ _SIGNS = np.array((1.0, -1.0, -1.0))
 _SMALLEST_SPREAD = 20.0  # um: sites of a probe that all lie nearer than this to bregma are in mm or m
 
 
-def ccf_to_bregma(ccf: ArrayLike) -> np.ndarray:
+def ccf_to_bregma(ccf: ArrayLike) -> Floats:
     """From places in the Allen CCF to places from bregma.
 
     Parameters
@@ -35,10 +37,11 @@ def ccf_to_bregma(ccf: ArrayLike) -> np.ndarray:
     >>> ccf_to_bregma([[5739, 5400, 332], [4739, 7400, 3332]]).tolist()
     [[0.0, 0.0, 0.0], [-1000.0, -2000.0, -3000.0]]
     """
-    return (np.asarray(ccf, float) - BREGMA_CCF) * _SIGNS + 0.0  # no negative zeros
+    places: Floats = (np.asarray(ccf, float) - BREGMA_CCF) * _SIGNS + 0.0  # no negative zeros
+    return places
 
 
-def bregma_to_ccf(mlapdv: ArrayLike) -> np.ndarray:
+def bregma_to_ccf(mlapdv: ArrayLike) -> Floats:
     """From places from bregma to places in the Allen CCF, the inverse of `ccf_to_bregma`.
 
     Parameters
@@ -52,10 +55,11 @@ def bregma_to_ccf(mlapdv: ArrayLike) -> np.ndarray:
     >>> bregma_to_ccf((-1000, -2000, -3000)).tolist()
     [4739.0, 7400.0, 3332.0]
     """
-    return np.asarray(mlapdv, float) * _SIGNS + BREGMA_CCF
+    places: Floats = np.asarray(mlapdv, float) * _SIGNS + BREGMA_CCF
+    return places
 
 
-def ccf_voxels(mlapdv: ArrayLike, size: float = 25.0) -> np.ndarray:
+def ccf_voxels(mlapdv: ArrayLike, size: float = 25.0) -> Integers:
     """The voxels of the Allen CCF that places are in, counted from 0 at the corner of the volume.
 
     Parameters
@@ -74,7 +78,7 @@ def ccf_voxels(mlapdv: ArrayLike, size: float = 25.0) -> np.ndarray:
     return np.floor(bregma_to_ccf(mlapdv) / size).astype(np.int64)
 
 
-def along_track(entry: ArrayLike, theta: float, phi: float, depth: ArrayLike) -> np.ndarray:
+def along_track(entry: ArrayLike, theta: float, phi: float, depth: ArrayLike) -> Floats:
     """Places on a straight track.
 
     Parameters
@@ -95,10 +99,11 @@ def along_track(entry: ArrayLike, theta: float, phi: float, depth: ArrayLike) ->
     """
     polar, azimuth = np.deg2rad(theta), np.deg2rad(phi)
     upwards = np.array([np.cos(azimuth) * np.sin(polar), np.sin(azimuth) * np.sin(polar), np.cos(polar)])
-    return np.asarray(entry, float) - np.asarray(depth, float)[..., None] * upwards
+    places: Floats = np.asarray(entry, float) - np.asarray(depth, float)[..., None] * upwards
+    return places
 
 
-def checked_um(mlapdv: ArrayLike) -> np.ndarray:
+def checked_um(mlapdv: ArrayLike) -> Floats:
     """Places of the sites of a probe as float64, if they can be um from bregma.
 
     Parameters
@@ -134,7 +139,7 @@ def checked_um(mlapdv: ArrayLike) -> np.ndarray:
     return places
 
 
-def hemispheres(ml: ArrayLike) -> np.ndarray:
+def hemispheres(ml: ArrayLike) -> NDArray[np.int8]:
     """The side of the brain that places are on.
 
     Parameters

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pipeline.analysis import _correlogram_kernels as kernels
 from pipeline.analysis import _threads
+from pipeline.analysis.arrays import Floats, Integers
 from pipeline.analysis.peths import plain
 from pipeline.analysis.spikes import checked_groups
 
@@ -17,13 +18,13 @@ __all__ = ["Correlograms", "autocorrelograms", "cross_correlogram", "cross_corre
 class Correlograms:
     """Counts of pairs of spikes by lag."""
 
-    lags: NDArray  # (n_bins,) centres, s; an edge lies at zero
-    counts: NDArray  # (k, n_bins) int64
-    n_spikes: NDArray  # (k,) int64, of the units that the lags count from
+    lags: Floats  # (n_bins,) centres, s; an edge lies at zero
+    counts: Integers  # (k, n_bins)
+    n_spikes: Integers  # (k,), of the units that the lags count from
     bin: float  # s
 
     @property
-    def rates(self) -> NDArray:
+    def rates(self) -> Floats:
         """Rate of the following spikes at each lag, Hz, (k, n_bins); NaN without spikes."""
         n = np.where(self.n_spikes > 0, self.n_spikes, np.nan)
         return self.counts / (n[:, np.newaxis] * self.bin)
@@ -111,8 +112,9 @@ def cross_correlograms(
         raise ValueError(f"no unit {unit} among {offsets.size - 1}")
     own = times[offsets[unit] : offsets[unit + 1]]
 
-    def row(other: int) -> NDArray:
-        return cross_correlogram(own, times[offsets[other] : offsets[other + 1]], window, bin).counts[0]
+    def row(other: int) -> Integers:
+        counts: Integers = cross_correlogram(own, times[offsets[other] : offsets[other + 1]], window, bin).counts[0]
+        return counts
 
     counts = np.array(_threads.run(row, [(other,) for other in range(offsets.size - 1)], threads))
     n_bins = counts.shape[1] // 2
@@ -130,6 +132,6 @@ def _n_bins(window: float, bin: float) -> int:
     return n_bins
 
 
-def _centres(n_bins: int, bin: float) -> NDArray:
+def _centres(n_bins: int, bin: float) -> Floats:
     """Centres of the bins on both sides of zero, s."""
-    return (np.arange(-n_bins, n_bins) + 0.5) * bin
+    return (np.arange(-n_bins, n_bins, dtype=np.float64) + 0.5) * bin

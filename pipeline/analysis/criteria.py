@@ -235,9 +235,10 @@ class RuleSet:
             If the text is no JSON or no rule set; the message names what is wrong.
         """
         try:
-            return _build(cls, json.loads(text))
+            rules: RuleSet = _build(cls, json.loads(text))
         except TypeError as error:
             raise ValueError(f"not a rule set: {error}") from error
+        return rules
 
 
 def _number(value: float) -> str:

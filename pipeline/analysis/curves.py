@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import optimize
 from scipy.special import erf, expit, xlog1py, xlogy
+
+from pipeline.analysis.arrays import Booleans, Floats
 
 __all__ = ["FUNCTIONS", "PARAMETERS", "Curve", "axis_positions", "evaluate", "fit", "level_at"]
 
@@ -22,8 +24,8 @@ PARAMETERS = ("centre", "width", "lapse_low", "lapse_high")
 class Rise(NamedTuple):
     """How a curve rises from 0 to 1."""
 
-    value: Callable[[NDArray], NDArray]
-    slope: Callable[[NDArray], NDArray]
+    value: Callable[[Floats], Floats]
+    slope: Callable[[Floats], Floats]
 
 
 FUNCTIONS: dict[str, Rise] = {
@@ -59,7 +61,7 @@ class Curve:
         return self.centre, self.width, self.lapse_low, self.lapse_high
 
 
-def axis_positions(levels: ArrayLike, scale: str = "linear", reference: float | None = None) -> NDArray:
+def axis_positions(levels: ArrayLike, scale: str = "linear", reference: float | None = None) -> Floats:
     """Where levels lie on the axis of a curve: their difference from the reference, or octaves from it.
 
     Parameters
@@ -93,7 +95,7 @@ def level_at(position: float, scale: str = "linear", reference: float | None = N
 
 def evaluate(
     position: ArrayLike, centre: float, width: float, lapse_low: float, lapse_high: float, function: str = "erf"
-) -> NDArray:
+) -> Floats:
     """Probability at each position: ``lapse_low + (1 - lapse_low - lapse_high) * F((position - centre) / width)``.
 
     Wichmann and Hill (2001), Perception & Psychophysics 63: 1293-1313, equation 1.
@@ -147,7 +149,7 @@ def fit(
     lapse = (0.0, MOST_LAPSE) if guess is None else (guess, guess)
     bounds = [(0.0, 1.0), (np.log(0.01), np.log(3.0)), lapse, (0.0, MOST_LAPSE)]
 
-    def loss(values: NDArray, sign: float) -> tuple[float, NDArray]:
+    def loss(values: Floats, sign: float) -> tuple[float, Floats]:
         centre, width = low + values[0] * extent, sign * np.exp(values[1]) * extent
         p = np.clip(evaluate(x, centre, width, values[2], values[3], function), 1e-9, 1 - 1e-9)
         by_p = (total - yes) / (1 - p) - yes / p
@@ -186,14 +188,14 @@ def fit(
     )  # fmt: skip
 
 
-def _slopes(x: NDArray, centre: float, width: float, low: float, high: float, function: str) -> NDArray:
+def _slopes(x: Floats, centre: float, width: float, low: float, high: float, function: str) -> Floats:
     """Derivatives of the curve by its parameters, (k, 4)."""
     rise, z = FUNCTIONS[function], (x - centre) / width
     by_centre = -(1 - low - high) * rise.slope(z) / width
     return np.column_stack([by_centre, by_centre * z, 1 - rise.value(z), -rise.value(z)])
 
 
-def _standard_errors(values: NDArray, free: NDArray, x: NDArray, n: NDArray, function: str) -> NDArray:
+def _standard_errors(values: Floats, free: Booleans, x: Floats, n: Floats, function: str) -> Floats:
     """From the expected Fisher information of the parameters that lie on no bound."""
     errors = np.full(4, np.nan)
     if not free.any():

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pipeline.analysis import reaction_times
+from pipeline.analysis.arrays import Dates, Floats, Integers
 from pipeline.analysis.conventions import (
     Trials,
     answered,
@@ -23,18 +24,18 @@ DAYS_PER_WEEK = 5
 class Days:
     """One entry per date, ascending; NaN where no session of the day has the columns that a value takes."""
 
-    dates: NDArray  # datetime64[D]
-    n_sessions: NDArray
-    n_trials: NDArray
-    minutes: NDArray  # from the first to the last trial, sessions added, min
-    performance: NDArray  # fraction correct over trials with a response, 0-1
-    performance_easy: NDArray  # the same where abs(contrast) >= 50 %, 0-1
-    response_time: NDArray  # median from stimulus to response, s
-    response_time_easy: NDArray  # the same where abs(contrast) >= 50 %, s
-    reaction_time: NDArray  # median from stimulus to the first movement of the wheel, s
-    reaction_time_easy: NDArray  # the same where abs(contrast) >= 50 %, s
-    training_day: NDArray  # dates with a session that counts, up to this one, from 1; 0 before the first
-    training_week: NDArray  # (training_day - 1) // 5, from 0
+    dates: Dates  # datetime64[D]
+    n_sessions: Integers
+    n_trials: Integers
+    minutes: Floats  # from the first to the last trial, sessions added, min
+    performance: Floats  # fraction correct over trials with a response, 0-1
+    performance_easy: Floats  # the same where abs(contrast) >= 50 %, 0-1
+    response_time: Floats  # median from stimulus to response, s
+    response_time_easy: Floats  # the same where abs(contrast) >= 50 %, s
+    reaction_time: Floats  # median from stimulus to the first movement of the wheel, s
+    reaction_time_easy: Floats  # the same where abs(contrast) >= 50 %, s
+    training_day: Integers  # dates with a session that counts, up to this one, from 1; 0 before the first
+    training_week: Integers  # (training_day - 1) // 5, from 0
 
 
 def summarise_days(
@@ -75,7 +76,7 @@ def summarise_days(
     trial_day = np.repeat(day, lengths)
     per_trial = [_outcomes(session) for session in sessions] or [(np.empty(0),) * 4]
     correct, easy, responses, reactions = (np.concatenate(part) for part in zip(*per_trial, strict=True))
-    training_day = np.cumsum(np.bincount(day, counts, days.size) > 0)
+    training_day = np.cumsum(np.bincount(day, counts, days.size) > 0, dtype=np.int64)
     return Days(
         dates=days,
         n_sessions=np.bincount(day, minlength=days.size) if numbers is None else _distinct(day, numbers, days.size),
@@ -92,13 +93,13 @@ def summarise_days(
     )
 
 
-def _distinct(day: NDArray, numbers: ArrayLike, n_days: int) -> NDArray:
+def _distinct(day: Integers, numbers: ArrayLike, n_days: int) -> Integers:
     """How many different numbers each day has."""
     pairs = np.unique(np.column_stack((day, np.asarray(numbers, dtype=np.int64))), axis=0)
     return np.bincount(pairs[:, 0], minlength=n_days)
 
 
-def _outcomes(trials: Trials) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+def _outcomes(trials: Trials) -> tuple[Floats, Floats, Floats, Floats]:
     """Per trial: correct (NaN without a response or where unknown), easy (1 or 0), response and reaction time (s)."""
     size = n_trials(trials)
     correct, is_easy = trial_correct(trials), easy_trials(trials)
@@ -118,25 +119,25 @@ def _minutes(trials: Trials) -> float:
     return float(np.ptp(times)) / 60 if times.size else float("nan")
 
 
-def _sums(group: NDArray, values: NDArray, n_groups: int) -> NDArray:
+def _sums(group: Integers, values: Floats, n_groups: int) -> Floats:
     """Sum of the known values of each group, NaN where none is known."""
     known = np.isfinite(values)
     total = np.bincount(group[known], values[known], n_groups)
     return np.where(np.bincount(group[known], minlength=n_groups) > 0, total, np.nan)
 
 
-def _means(group: NDArray, values: NDArray, n_groups: int) -> NDArray:
+def _means(group: Integers, values: Floats, n_groups: int) -> Floats:
     known = np.bincount(group[np.isfinite(values)], minlength=n_groups)
     return _sums(group, values, n_groups) / np.maximum(known, 1)
 
 
-def _medians(group: NDArray, values: NDArray, n_groups: int) -> NDArray:
+def _medians(group: Integers, values: Floats, n_groups: int) -> Floats:
     known = np.isfinite(values)
     group, values = group[known], values[known]
     order = np.lexsort((values, group))
     values, size = values[order], np.bincount(group, minlength=n_groups)
     start = np.cumsum(size) - size
-    padded = np.append(values, np.nan)
+    padded: Floats = np.append(values, np.nan)
     low = np.where(size > 0, start + (size - 1) // 2, values.size)
     high = np.where(size > 0, start + size // 2, values.size)
     return (padded[low] + padded[high]) / 2

@@ -6,9 +6,10 @@ Depths are micrometres from the tip; spikes without a depth (NaN) are left out.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pipeline.analysis import _drift_kernels as kernels
+from pipeline.analysis.arrays import Floats, Integers
 from pipeline.analysis.peths import bin_centres, plain
 
 __all__ = ["DepthPeth", "DepthProfile", "DriftMap", "depth_peth", "depth_profile", "drift_map"]
@@ -18,33 +19,33 @@ __all__ = ["DepthPeth", "DepthProfile", "DriftMap", "depth_peth", "depth_profile
 class DriftMap:
     """Spikes by time and depth over a whole recording."""
 
-    times: NDArray  # (n_times,) centres, s
-    depths: NDArray  # (n_depths,) centres, um from the tip
-    rate: NDArray  # (n_times, n_depths), Hz
-    amp: NDArray | None  # (n_times, n_depths), mean amplitude in the unit of the input; NaN where no spikes
+    times: Floats  # (n_times,) centres, s
+    depths: Floats  # (n_depths,) centres, um from the tip
+    rate: Floats  # (n_times, n_depths), Hz
+    amp: Floats | None  # (n_times, n_depths), mean amplitude in the unit of the input; NaN where no spikes
 
 
 @dataclass(frozen=True)
 class DepthProfile:
     """Activity by depth over a whole recording."""
 
-    depths: NDArray  # (n_depths,) centres, um from the tip
-    rate: NDArray  # (n_depths,), Hz
-    amp: NDArray | None  # (n_depths,), mean amplitude in the unit of the input; NaN where no spikes
+    depths: Floats  # (n_depths,) centres, um from the tip
+    rate: Floats  # (n_depths,), Hz
+    amp: Floats | None  # (n_depths,), mean amplitude in the unit of the input; NaN where no spikes
 
 
 @dataclass(frozen=True)
 class DepthPeth:
     """Activity by depth around an event."""
 
-    bins: NDArray  # (n_bins,) centres, s from the event
-    depths: NDArray  # (n_depths,) centres, um from the tip
-    rate: NDArray  # (n_depths, n_bins), mean over events, Hz
-    baseline: NDArray  # (n_depths,), mean rate in the baseline window, Hz
+    bins: Floats  # (n_bins,) centres, s from the event
+    depths: Floats  # (n_depths,) centres, um from the tip
+    rate: Floats  # (n_depths, n_bins), mean over events, Hz
+    baseline: Floats  # (n_depths,), mean rate in the baseline window, Hz
     n: int  # events
 
     @property
-    def normalised(self) -> NDArray:
+    def normalised(self) -> Floats:
         """(rate - baseline) / (baseline + 1 Hz), (n_depths, n_bins): as IBL's pages show it."""
         baseline = self.baseline[:, np.newaxis]
         return (self.rate - baseline) / (baseline + 1)
@@ -89,8 +90,8 @@ def drift_map(
     totals = np.zeros((n_times, n_depths))
     kernels.count_2d(times, depths, _NONE if amps is None else amps, start, time_bin, low, depth_bin, counts, totals)
     return DriftMap(
-        times=start + (np.arange(n_times) + 0.5) * time_bin,
-        depths=low + (np.arange(n_depths) + 0.5) * depth_bin,
+        times=start + (np.arange(n_times, dtype=np.float64) + 0.5) * time_bin,
+        depths=low + (np.arange(n_depths, dtype=np.float64) + 0.5) * depth_bin,
         rate=counts / time_bin,
         amp=None if amps is None else _mean(totals, counts),
     )
@@ -123,7 +124,7 @@ def depth_profile(
     whole = np.nextafter(duration, np.inf)
     kernels.count_2d(times, depths, _NONE if amps is None else amps, window[0], whole, low, depth_bin, counts, totals)
     return DepthProfile(
-        depths=low + (np.arange(n_depths) + 0.5) * depth_bin,
+        depths=low + (np.arange(n_depths, dtype=np.float64) + 0.5) * depth_bin,
         rate=counts[0] / duration if duration > 0 else np.full(n_depths, np.nan),
         amp=None if amps is None else _mean(totals[0], counts[0]),
     )
@@ -176,7 +177,7 @@ def depth_peth(
     centres = bin_centres(pre, post, bin)
     low, depth_bin, n_depths = _bins(depths, depth_bin, depth_range, "depth_range")
 
-    def rates(moments: ArrayLike, first: float, width: float, n_bins: int) -> tuple[NDArray, int]:
+    def rates(moments: ArrayLike, first: float, width: float, n_bins: int) -> tuple[Floats, int]:
         known = np.asarray(moments, dtype=float)
         known = known[~np.isnan(known)]
         counts = np.zeros((n_depths, n_bins), dtype=np.int64)
@@ -185,13 +186,13 @@ def depth_peth(
 
     rate, n = rates(events, centres[0] - bin / 2, bin, centres.size)
     before, _ = rates(events if baseline_events is None else baseline_events, start, end - start, 1)
-    return DepthPeth(centres, low + (np.arange(n_depths) + 0.5) * depth_bin, rate, before[:, 0], n)
+    return DepthPeth(centres, low + (np.arange(n_depths, dtype=np.float64) + 0.5) * depth_bin, rate, before[:, 0], n)
 
 
 _NONE = np.empty(0)  # what kernels take for no amplitudes
 
 
-def _checked(times: ArrayLike, depths: ArrayLike, amps: ArrayLike | None) -> tuple[NDArray, NDArray, NDArray | None]:
+def _checked(times: ArrayLike, depths: ArrayLike, amps: ArrayLike | None) -> tuple[Floats, Floats, Floats | None]:
     """Times, depths and amplitudes, if any, of the spikes whose depth is known, as float64."""
     when, where = plain(np.asarray(times)), plain(np.asarray(depths))
     sizes = None if amps is None else plain(np.asarray(amps))
@@ -205,7 +206,7 @@ def _checked(times: ArrayLike, depths: ArrayLike, amps: ArrayLike | None) -> tup
     return when, where, sizes
 
 
-def _bins(values: NDArray, width: float, limits: tuple[float, float] | None, name: str) -> tuple[float, float, int]:
+def _bins(values: Floats, width: float, limits: tuple[float, float] | None, name: str) -> tuple[float, float, int]:
     """Lower end, width and number of bins over the limits, or from 0 to the largest value."""
     if not 0 < width < np.inf:
         raise ValueError(f"bins must be wider than 0, not {width}")
@@ -220,6 +221,6 @@ def _bins(values: NDArray, width: float, limits: tuple[float, float] | None, nam
     return float(low), float(width), int(np.ceil((high - low) / width - 1e-9))
 
 
-def _mean(totals: NDArray, counts: NDArray) -> NDArray:
+def _mean(totals: Floats, counts: Integers) -> Floats:
     """Totals over counts, NaN where there is nothing."""
     return np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)

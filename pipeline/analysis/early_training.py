@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pipeline.analysis.arrays import Floats, Integers, Numbers
+
 N_DAYS = 5
 
 
@@ -39,8 +41,8 @@ LATE = ("temperature_c", "air_pressure_mb", "relative_humidity", "weekend_water"
 
 
 def first_days(
-    mouse: np.ndarray, day: np.ndarray, values: Mapping[str, np.ndarray], n_days: int = N_DAYS
-) -> dict[str, np.ndarray]:
+    mouse: Integers, day: Integers, values: Mapping[str, Numbers], n_days: int = N_DAYS
+) -> dict[str, Floats]:
     """The features that come from the first days of training.
 
     Parameters
@@ -79,7 +81,7 @@ def first_days(
     return features
 
 
-def usable(features: Mapping[str, np.ndarray], required: Sequence[str] = ("perf_delta1",)) -> list[str]:
+def usable(features: Mapping[str, Numbers], required: Sequence[str] = ("perf_delta1",)) -> list[str]:
     """The features that a model can use: those that are known of at least nine in ten mice that have the required ones,
     and that differ between them.
 
@@ -98,13 +100,14 @@ def usable(features: Mapping[str, np.ndarray], required: Sequence[str] = ("perf_
     return names
 
 
-def _mean(table: np.ndarray) -> np.ndarray:
+def _mean(table: Floats) -> Floats:
     known = np.isfinite(table)
     total = np.where(known, table, 0).sum(axis=1)
-    return np.divide(total, known.sum(axis=1), out=np.full(len(table), np.nan), where=known.any(axis=1))
+    mean: Floats = np.divide(total, known.sum(axis=1), out=np.full(len(table), np.nan), where=known.any(axis=1))
+    return mean
 
 
-def _median(table: np.ndarray) -> np.ndarray:
+def _median(table: Floats) -> Floats:
     medians = np.full(len(table), np.nan)
     rows = np.isfinite(table).any(axis=1)
     medians[rows] = np.nanmedian(table[rows], axis=1)

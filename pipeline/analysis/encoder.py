@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from pipeline.analysis.arrays import Floats
 
 ENCODER_CYCLES = 1024  # cycles per turn of the rig's rotary encoder; X1, X2 and X4 decoding give 1, 2 and 4 ticks each
 WHEEL_RADIUS = 3.1  # cm
@@ -53,7 +55,7 @@ class UnknownUnit(ValueError):
 class WheelPosition:
     """A trace in radians, and how it came to be."""
 
-    position: NDArray  # (n,) rad, wraps and resets of the counter taken out
+    position: Floats  # (n,) rad, wraps and resets of the counter taken out
     unit: str  # of the input, a key of TURN
     tick: float  # rad, one tick of the encoder; NaN where the unit was stated and nothing shows the tick
     n_wraps: int  # places where the counter began again
@@ -118,7 +120,7 @@ def in_radians(position: ArrayLike, timestamps: ArrayLike, unit: str | None = No
     return WheelPosition(steady, name, tick, n_wraps, n_resets, assumed)
 
 
-def in_seconds(position: ArrayLike, timestamps: ArrayLike) -> tuple[NDArray, str]:
+def in_seconds(position: ArrayLike, timestamps: ArrayLike) -> tuple[Floats, str]:
     """The times of a trace (rad) in seconds, and what was found about them in words, empty where they are sound.
 
     Times that span more than a day are in ms, us or ns, if then the session has a length that sessions have and the
@@ -155,12 +157,12 @@ def in_seconds(position: ArrayLike, timestamps: ArrayLike) -> tuple[NDArray, str
     return times, ""
 
 
-def _is_slower(steps: NDArray, spans: NDArray, speed: float) -> bool:
+def _is_slower(steps: Floats, spans: Floats, speed: float) -> bool:
     """Whether half of the way or more was gone slower than a speed, in the units of the two."""
     return bool(2 * steps[steps < speed * spans].sum() >= steps.sum())
 
 
-def _ticks_of_a_turn(position: NDArray) -> str | None:
+def _ticks_of_a_turn(position: Floats) -> str | None:
     """The unit of whole ticks that a counter proves which begins again after each turn."""
     steps, spread = np.diff(position), float(np.ptp(position))
     for unit in ("x1ticks", "x2ticks", "ticks"):
@@ -203,7 +205,7 @@ def recognise(position: ArrayLike) -> tuple[str, float] | None:
     return None
 
 
-def ticks_to_radians(ticks: ArrayLike, ticks_per_turn: float = 4 * ENCODER_CYCLES) -> NDArray:
+def ticks_to_radians(ticks: ArrayLike, ticks_per_turn: float = 4 * ENCODER_CYCLES) -> Floats:
     """Encoder ticks to radians; 1024, 2048 and 4096 ticks per turn are X1, X2 and X4 decoding.
 
     >>> ticks_to_radians([0, 1024, -4096]).round(4)
@@ -229,7 +231,7 @@ def tick_size(position: ArrayLike) -> float:
     return TICK if proven is None else proven[1]
 
 
-def checked_trace(position: ArrayLike, timestamps: ArrayLike) -> tuple[NDArray, NDArray]:
+def checked_trace(position: ArrayLike, timestamps: ArrayLike) -> tuple[Floats, Floats]:
     """Both as contiguous float64, or a ValueError that says what is wrong with them."""
     position = np.ascontiguousarray(position, dtype=float)
     timestamps = np.ascontiguousarray(timestamps, dtype=float)
@@ -247,7 +249,7 @@ def checked_trace(position: ArrayLike, timestamps: ArrayLike) -> tuple[NDArray, 
     return position, timestamps
 
 
-def _are_whole(steps: NDArray, usual: float, tick: float, noise: float) -> bool:
+def _are_whole(steps: Floats, usual: float, tick: float, noise: float) -> bool:
     """Whether steps (the median is `usual`) of values stored with this much noise are multiples of a tick."""
     if 2 * noise >= tick / 4 or usual <= tick / 2:
         return False
@@ -256,7 +258,7 @@ def _are_whole(steps: NDArray, usual: float, tick: float, noise: float) -> bool:
     return bool(np.count_nonzero(off <= _WHOLE + 2 * noise / tick) >= _ON_TICKS * steps.size)
 
 
-def _to_radians(position: NDArray, unit: str) -> NDArray:
+def _to_radians(position: Floats, unit: str) -> Floats:
     if unit == "rad":
         return position
     if unit.endswith("ticks"):
@@ -275,7 +277,7 @@ def _known_ticks() -> Iterator[tuple[str, float]]:
     return iter(sorted(ticks, key=lambda one: -one[1]))
 
 
-def _resolution(position: NDArray) -> float:
+def _resolution(position: Floats) -> float:
     """How finely the values are stored: half a unit in the last place of the type that holds them all."""
     largest = float(np.abs(position).max(initial=0.0))
     single = np.array_equal(position.astype(np.float32).astype(float), position)
@@ -283,7 +285,7 @@ def _resolution(position: NDArray) -> float:
     return 0.0 if whole else largest * float(np.finfo(np.float32 if single else np.float64).eps)
 
 
-def _corners(position: NDArray, noise: float) -> NDArray:
+def _corners(position: Floats, noise: float) -> Floats:
     """Where the straight pieces of an evenly interpolated trace meet, as far as pieces of three samples or more do.
 
     A corner between samples i and i + 1 bends the trace at both and nowhere near; one that lies on a sample bends it
@@ -309,7 +311,7 @@ def _corners(position: NDArray, noise: float) -> NDArray:
     return np.concatenate([position[on], level[good]])[np.argsort(at, kind="stable")]
 
 
-def _without_wraps(position: NDArray, tick: float) -> tuple[NDArray, int]:
+def _without_wraps(position: Floats, tick: float) -> tuple[Floats, int]:
     """The trace (rad) without the steps by which a counter, or an angle, begins again; and how many there were."""
     steps = np.diff(position)
     large = np.abs(steps) > np.pi
@@ -326,7 +328,7 @@ def _without_wraps(position: NDArray, tick: float) -> tuple[NDArray, int]:
     return position, 0
 
 
-def _without_resets(position: NDArray, timestamps: NDArray) -> tuple[NDArray, int]:
+def _without_resets(position: Floats, timestamps: Floats) -> tuple[Floats, int]:
     """The trace (rad) without the steps of a turn or more that are faster than a mouse; and how many there were."""
     steps = np.diff(position)
     jumps = np.abs(steps) > np.pi

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import logsumexp
+
+from pipeline.analysis.arrays import Floats, Integers
 
 __all__ = ["HistoryFit", "Matching", "history_regression", "matching", "runs_of_blocks", "stay_rates"]
 
@@ -17,7 +19,7 @@ class Matching:
     """Generalised matching: log ratio of choices = sensitivity x log ratio of rewards + bias."""
 
     sensitivity: float  # 1: matching, below: undermatching; NaN with fewer than three points
-    bias: NDArray  # (n_options - 1,) log (natural) preference over the first option at equal rewards
+    bias: Floats  # (n_options - 1,) log (natural) preference over the first option at equal rewards
     n_points: int  # pairs of block and option
 
 
@@ -25,16 +27,16 @@ class Matching:
 class HistoryFit:
     """Conditional logit of the next choice on earlier choices and rewards."""
 
-    bias: NDArray  # (n_options,) log odds; the first is 0
-    reward: NDArray  # (lags,) weight of a rewarded choice of the same option, the last trial first
-    no_reward: NDArray  # (lags,) weight of an unrewarded choice of it
-    reward_error: NDArray  # (lags,) standard error
-    no_reward_error: NDArray  # (lags,) standard error
+    bias: Floats  # (n_options,) log odds; the first is 0
+    reward: Floats  # (lags,) weight of a rewarded choice of the same option, the last trial first
+    no_reward: Floats  # (lags,) weight of an unrewarded choice of it
+    reward_error: Floats  # (lags,) standard error
+    no_reward_error: Floats  # (lags,) standard error
     log_likelihood: float  # natural log
     n_trials: int
 
 
-def runs_of_blocks(*columns: ArrayLike) -> NDArray:
+def runs_of_blocks(*columns: ArrayLike) -> Integers:
     """The number of the block of each trial, from 0: a block ends where one of the columns changes. (n_trials,) int64.
 
     >>> runs_of_blocks([0.1, 0.1, 0.8, 0.1], [0.8, 0.8, 0.1, 0.8])

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pipeline.analysis.arrays import Booleans, Floats, Integers
 
 FEWEST = 3
 """Changes of a pin that prove where the first frame is."""
@@ -18,7 +19,7 @@ SHARE = 0.8
 class FrameTimes:
     """Time of each frame (s), and what was not as expected."""
 
-    times: NDArray
+    times: Floats
     notes: tuple[str, ...] = ()
 
 
@@ -33,9 +34,9 @@ class Embedded:
     register : (n,) int64, of its clock; None where it was not written
     """
 
-    count: NDArray
-    pins: NDArray | None = None
-    register: NDArray | None = None
+    count: Integers
+    pins: Booleans | None = None
+    register: Integers | None = None
 
 
 def read_embedded(content: bytes) -> Embedded:
@@ -52,7 +53,7 @@ def read_embedded(content: bytes) -> Embedded:
     return Embedded(_counted(rows[:, 2]), read_pins(rows[:, 3]), rows[:, 1])
 
 
-def read_count(content: bytes) -> NDArray:
+def read_count(content: bytes) -> Integers:
     """Numbers of the frames from 0, from `_iblrig_…Camera.frame_counter.bin`: a float64 each.
 
     >>> read_count(np.array([700.0, 701.0, 704.0]).tobytes())
@@ -61,7 +62,7 @@ def read_count(content: bytes) -> NDArray:
     return _counted(_numbers(content, "the frame counter"))
 
 
-def read_pins(values: bytes | NDArray) -> NDArray:
+def read_pins(values: bytes | Integers) -> Booleans:
     """Levels of the four input pins in each frame, from `_iblrig_…Camera.GPIO.bin`: a float64 each, whose upper four
     of 32 bits are the pins 1 to 4.
 
@@ -71,10 +72,11 @@ def read_pins(values: bytes | NDArray) -> NDArray:
     whole = _numbers(values, "the levels of the pins") if isinstance(values, bytes) else values
     if ((whole < 0) | (whole >> 32 != 0) | (whole & 0xFFFFFFF != 0)).any():
         raise ValueError("the levels of the pins are not in the upper four of 32 bits")
-    return (whole[:, None] >> np.arange(31, 27, -1)) & 1 == 1
+    levels: Booleans = (whole[:, None] >> np.arange(31, 27, -1)) & 1 == 1
+    return levels
 
 
-def numbers(own: NDArray) -> NDArray:
+def numbers(own: Floats) -> Integers:
     """Numbers of frames from 0 by the times that the camera gave them (s): a gap of two periods is a dropped frame.
 
     >>> numbers(np.array([0.0, 0.033, 0.067, 0.133, 0.166]))
@@ -87,7 +89,7 @@ def numbers(own: NDArray) -> NDArray:
 
 
 def first_pulse(
-    count: NDArray, pins: NDArray | None, pulses: NDArray, events: Mapping[int, NDArray]
+    count: Integers, pins: Booleans | None, pulses: Floats, events: Mapping[int, Floats]
 ) -> tuple[int, str] | None:
     """Which pulse is that of the first frame, with the reason; None where nothing tells.
 
@@ -138,7 +140,7 @@ def first_pulse(
     return None
 
 
-def by_pauses(count: NDArray, own: NDArray, pulses: NDArray) -> tuple[int, str] | None:
+def by_pauses(count: Integers, own: Floats, pulses: Floats) -> tuple[int, str] | None:
     """Which pulse is that of the first frame, by pauses of the camera; None where they do not tell.
 
     A camera that was started to look at the picture, stopped, and started again to record leaves a pause between the
@@ -182,7 +184,7 @@ def by_pauses(count: NDArray, own: NDArray, pulses: NDArray) -> tuple[int, str] 
     return (fitting[0], f"{len(known)} pauses of the pulses are those of the camera") if len(fitting) == 1 else None
 
 
-def extended(times: NDArray, n_frames: int) -> NDArray:
+def extended(times: Floats, n_frames: int) -> Floats:
     """As many times as frames: a few at the end are cut, or follow at the usual distance."""
     if n_frames > times.size:
         step = float(np.median(np.diff(times)))
@@ -190,19 +192,19 @@ def extended(times: NDArray, n_frames: int) -> NDArray:
     return times[:n_frames]
 
 
-def _numbers(content: bytes, what: str) -> NDArray:
+def _numbers(content: bytes, what: str) -> Integers:
     if len(content) % 8:
         raise ValueError(f"{what} has 8 byte for each frame, not {len(content)} byte in all")
     return _whole(np.frombuffer(content, "<f8"), what)
 
 
-def _whole(values: NDArray, what: str) -> NDArray:
+def _whole(values: Floats, what: str) -> Integers:
     if not (np.isfinite(values).all() and (values == np.rint(values)).all() and (np.abs(values) < 2.0**63).all()):
         raise ValueError(f"{what} holds numbers that are not whole")
     return values.astype(np.int64)
 
 
-def _counted(values: NDArray) -> NDArray:
+def _counted(values: Integers) -> Integers:
     """Numbers from 0; a counter of 32 bits may begin again."""
     steps = np.diff(values)
     steps = np.where(steps < -(1 << 31), steps + (1 << 32), steps)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.analysis._jit import njit
+from pipeline.analysis.arrays import Floats
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 REGIONS: dict[str, tuple[float, float, float, float]] = {
@@ -27,7 +28,7 @@ def in_pixels(region: tuple[float, ...], width: int, height: int) -> tuple[int, 
     return round(left * width), round(top * height), max(round(wide * width), 1), max(round(high * height), 1)
 
 
-def energy(frames: NDArray, before: NDArray | None = None) -> NDArray:
+def energy(frames: NDArray[np.uint8], before: NDArray[np.uint8] | None = None) -> Floats:
     """Mean absolute difference between each frame and the one before.
 
     Parameters
@@ -43,7 +44,8 @@ def energy(frames: NDArray, before: NDArray | None = None) -> NDArray:
     frames = np.ascontiguousarray(frames, dtype=np.uint8)
     flat = frames.reshape(len(frames), -1)
     first = flat[0] if before is None else np.ascontiguousarray(before, dtype=np.uint8).reshape(-1)
-    return _energy(flat, first)
+    energies: Floats = _energy(flat, first)
+    return energies
 
 
 _PIECE = 1 << 16
@@ -51,7 +53,7 @@ _PIECE = 1 << 16
 
 
 @njit(parallel=True)
-def _energy(frames: np.ndarray, before: np.ndarray) -> np.ndarray:
+def _energy(frames: NDArray[np.uint8], before: NDArray[np.uint8]) -> Floats:
     n_frames, n_pixels = frames.shape
     energies = np.empty(n_frames)
     for i in numba.prange(n_frames):

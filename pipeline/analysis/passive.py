@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.analysis.arrays import AnyArray, Floats
 
 OBJECTS: dict[str, tuple[str, ...]] = {
     "passiveTrials": ("stimOn_times", "contrastLeft", "contrastRight"),
@@ -22,7 +24,7 @@ _TIMES = {"passiveValveClicks": "valve", "passiveBeeps": "tone", "passiveWhiteNo
 _STIMS = {"valve": ("valveOn", "valveOff"), "tone": ("toneOn", "toneOff"), "noise": ("noiseOn", "noiseOff")}
 
 
-def replayed(content: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def replayed(content: Mapping[str, Any]) -> dict[str, AnyArray]:
     """All replayed events in order of time.
 
     Parameters
@@ -42,7 +44,7 @@ def replayed(content: Mapping[str, Any]) -> dict[str, np.ndarray]:
     >>> events["kind"].tolist(), events["start"].tolist()
     (['tone', 'noise', 'tone'], [2.0, 3.0, 5.0])
     """
-    pieces: list[tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+    pieces: list[tuple[str, Floats, Floats, Floats, Floats]] = []
 
     def add(kind: str, start: ArrayLike, end: ArrayLike | None = None, left: Any = None, right: Any = None) -> None:
         begin = np.ravel(np.asarray(start, np.float64))
@@ -84,7 +86,7 @@ def replayed(content: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {"kind": kinds[order]} | {name: values[order] for name, values in zip(names, columns, strict=True)}
 
 
-def fractions(contrast: ArrayLike) -> np.ndarray:
+def fractions(contrast: ArrayLike) -> Floats:
     """Contrasts as fractions 0-1, also where they are written in percent: no fraction is above 1.
 
     >>> fractions([100, 12.5, 0]).tolist(), fractions([1.0, 0.125, 0.0]).tolist()
@@ -137,7 +139,7 @@ def periods(table: Mapping[str, ArrayLike]) -> dict[str, tuple[float, float]]:
     return known
 
 
-def labels(kinds: ArrayLike | str | None, n_rows: int) -> np.ndarray:
+def labels(kinds: ArrayLike | str | None, n_rows: int) -> NDArray[np.object_]:
     """The kinds of movements as text, from any form in which they are published.
 
     Parameters

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.analysis import reaction_times
+from pipeline.analysis.arrays import AnyArray, Booleans, Floats
 from pipeline.analysis.conventions import (
     CHOICE_NONE,
     Trials,
@@ -76,11 +77,11 @@ def session_performance(trials: Trials) -> dict[str, object]:
         response, no_go = responded(trials["choice"]), np.asarray(trials["choice"]) == CHOICE_NONE
         row["n_responses"], row["n_no_go"] = int(response.sum()), int(no_go.sum())
         correct, answer = trial_correct(trials), answered(trials)
-        if correct is not None:
+        if correct is not None and answer is not None:
             row["n_correct"], row["performance"] = _fraction(correct[answer])
         if easy is not None:
             row["n_easy"], row["n_easy_no_go"] = int((easy & response).sum()), int((easy & no_go).sum())
-            if correct is not None:
+            if correct is not None and answer is not None:
                 row["n_easy_correct"], row["performance_easy"] = _fraction(correct[easy & answer])
     for name, measure in _TIMES.items():
         times = measure(trials)
@@ -93,7 +94,7 @@ def session_performance(trials: Trials) -> dict[str, object]:
     return row | by_contrast(trials)
 
 
-def by_contrast(trials: Trials, which: np.ndarray | None = None) -> dict[str, np.ndarray | None]:
+def by_contrast(trials: Trials, which: Booleans | None = None) -> dict[str, AnyArray | None]:
     """Counts and median response times at every signed contrast that had a response, all in one order.
 
     Parameters
@@ -112,7 +113,7 @@ def by_contrast(trials: Trials, which: np.ndarray | None = None) -> dict[str, np
     """
     names: tuple[str, ...] = ("contrasts", "contrast_n", "contrast_n_right", "contrast_n_correct")
     names += ("contrast_response_time", "contrast_response_time_low", "contrast_response_time_high")
-    table: dict[str, np.ndarray | None] = dict.fromkeys(names)
+    table: dict[str, AnyArray | None] = dict.fromkeys(names)
     contrast = trial_signed_contrast(trials)
     if contrast is None or "choice" not in trials:
         return table
@@ -164,7 +165,7 @@ def blocks(trials: Trials, task_kind: str = "") -> dict[float, dict[str, Any]]:
     return by_prior
 
 
-def _fraction(correct: np.ndarray) -> tuple[int, float | None]:
+def _fraction(correct: Floats) -> tuple[int, float | None]:
     """Number correct and their fraction of the known ones, None if none is known."""
     known = correct[np.isfinite(correct)]
     return int(known.sum()), (float(known.mean()) if known.size else None)

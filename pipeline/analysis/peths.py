@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.analysis import _peth_kernels as kernels
 from pipeline.analysis import _threads
+from pipeline.analysis.arrays import AnyArray, Floats, Integers, Numbers
 from pipeline.analysis.spikes import checked_groups
 
 __all__ = ["Peths", "bin_centres", "counts", "peths", "population_rate", "raster"]
@@ -19,20 +20,20 @@ __all__ = ["Peths", "bin_centres", "counts", "peths", "population_rate", "raster
 class Peths:
     """Mean activity of each unit around an event, for all events or for each condition apart."""
 
-    bins: NDArray  # (n_bins,) centres, s from the event
-    mean: NDArray  # (k, n_bins) or, with conditions, (k, c, n_bins), Hz; NaN for a condition without events
-    std: NDArray  # the same shape, Hz: standard deviation over events (divided by n, not n - 1)
-    n: int | NDArray  # events, or (c,) events of each condition
-    conditions: NDArray | None = None  # (c,) labels, ascending
+    bins: Floats  # (n_bins,) centres, s from the event
+    mean: Floats  # (k, n_bins) or, with conditions, (k, c, n_bins), Hz; NaN for a condition without events
+    std: Floats  # the same shape, Hz: standard deviation over events (divided by n, not n - 1)
+    n: int | Integers  # events, or (c,) events of each condition
+    conditions: AnyArray | None = None  # (c,) labels, ascending
 
     @property
-    def sem(self) -> NDArray:
+    def sem(self) -> Floats:
         """Standard error of the mean (from the deviation divided by n - 1), Hz; NaN below two events."""
         n = np.asarray(self.n, dtype=float)[..., np.newaxis]
         return self.std / np.sqrt(np.where(n > 1, n - 1, np.nan))
 
 
-def bin_centres(pre: float, post: float, bin: float) -> NDArray:
+def bin_centres(pre: float, post: float, bin: float) -> Floats:
     """Centres of the bins from `pre` before to `post` after an event, s; an edge lies at the event.
 
     The window is widened to whole bins on each side.
@@ -53,7 +54,7 @@ def counts(
     post: float,
     bin: float,
     threads: int | None = None,
-) -> NDArray:
+) -> NDArray[np.int16]:
     """Spikes of each unit in bins around each event.
 
     Parameters
@@ -187,7 +188,7 @@ def peths(
     return Peths(centres, mean / bin, std / bin, n, labels)
 
 
-def raster(times: ArrayLike, events: ArrayLike, pre: float, post: float) -> tuple[NDArray, NDArray]:
+def raster(times: ArrayLike, events: ArrayLike, pre: float, post: float) -> tuple[Integers, Floats]:
     """Spikes of one unit around events.
 
     Parameters
@@ -217,7 +218,7 @@ def raster(times: ArrayLike, events: ArrayLike, pre: float, post: float) -> tupl
     return trial, times[spike] - events[trial]
 
 
-def population_rate(times: ArrayLike, start: float, end: float, bin: float) -> tuple[NDArray, NDArray]:
+def population_rate(times: ArrayLike, start: float, end: float, bin: float) -> tuple[Floats, Floats]:
     """Rate of all spikes together over time.
 
     Parameters
@@ -242,7 +243,7 @@ def population_rate(times: ArrayLike, start: float, end: float, bin: float) -> t
     return (edges[:-1] + edges[1:]) / 2, np.histogram(times, edges)[0] / bin if edges.size > 1 else np.empty(0)
 
 
-def plain(values: NDArray) -> NDArray:
+def plain(values: Numbers) -> Floats:
     """Contiguous writable float64, the one type that the kernels are compiled for; a copy only where it is not so."""
     return np.require(values, np.float64, ["C", "W"])
 
@@ -257,7 +258,7 @@ def _n_bins(pre: float, post: float, bin: float) -> tuple[int, int]:
     return before, after
 
 
-def _events(events: ArrayLike) -> NDArray:
+def _events(events: ArrayLike) -> Floats:
     """Times of events as contiguous float64, or a ValueError."""
     events = np.ascontiguousarray(events, dtype=float)
     if events.ndim != 1:
@@ -265,7 +266,7 @@ def _events(events: ArrayLike) -> NDArray:
     return events
 
 
-def _groups(events: NDArray, conditions: ArrayLike | None) -> tuple[NDArray, NDArray | None]:
+def _groups(events: Floats, conditions: ArrayLike | None) -> tuple[Integers, AnyArray | None]:
     """Number of each event's condition, -1 where the event or its label is NaN; and the labels."""
     known = np.isfinite(events)
     if conditions is None:
@@ -281,10 +282,11 @@ def _groups(events: NDArray, conditions: ArrayLike | None) -> tuple[NDArray, NDA
     return groups, labels
 
 
-def _weights(sigma: float, n_bins: int) -> NDArray:
+def _weights(sigma: float, n_bins: int) -> Floats:
     """The Gaussian filter, an odd number of weights; as long as brainbox's, less what is below 1e-18 of its peak."""
     if sigma == 0:
         return np.ones(1)
     reach = ((n_bins - 1 if n_bins % 2 == 0 else n_bins) - 1) // 2
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    return (weights / weights.sum())[weights > 1e-18]
+    scaled: Floats = (weights / weights.sum())[weights > 1e-18]
+    return scaled

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pipeline.analysis.arrays import AnyArray, Booleans, Floats
 from pipeline.analysis.time_order import in_order
 
 __all__ = ["DEVICE_CLOCK", "SESSION_CLOCK", "Recording", "Trace", "aligned", "notes", "take_apart"]
@@ -51,8 +52,8 @@ class Trace:
     site: str
     name: str
     wavelength: float
-    times: NDArray
-    values: NDArray
+    times: Floats
+    values: Floats
 
     @functools.cached_property
     def sampling_rate(self) -> float:
@@ -141,18 +142,19 @@ def take_apart(columns: Mapping[str, ArrayLike], clock: str | None = None) -> Re
     return Recording(tuple(traces), clock or known, times.size, int((~lit).sum()), int((lit & ~valid).sum()), n_dropped)
 
 
-def _true(values: NDArray) -> NDArray:
+def _true(values: AnyArray) -> Booleans:
     """Truth values as they are exported: bool, numbers, or text; what is missing is false."""
     if values.dtype.kind in "biu":
         return values.astype(bool)
     if values.dtype.kind == "f":
-        return np.isfinite(values) & (values != 0)
+        is_true: Booleans = np.isfinite(values) & (values != 0)
+        return is_true
     return np.array([str(value).strip().lower() in ("true", "1", "1.0", "yes") for value in values])
 
 
 def _lights(
-    by_name: Mapping[str, NDArray], n_frames: int
-) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray, NDArray]:
+    by_name: Mapping[str, AnyArray], n_frames: int
+) -> tuple[tuple[str, ...], NDArray[np.int64], Floats, Booleans]:
     """The names of the lights; for each frame which of them, its wavelength, and whether it has exactly one light."""
     wavelengths = np.full(n_frames, np.nan)
     states = next((by_name[name] for name in _LED if name in by_name), None)
@@ -207,7 +209,7 @@ def notes(recording: Recording) -> list[str]:
     return said
 
 
-def _is_flat(values: NDArray) -> bool:
+def _is_flat(values: Floats) -> bool:
     """Whether all values that there are are the same; there is at least one."""
     seen = values[np.isfinite(values)]
     return seen.size > 0 and bool((seen == seen[0]).all())
@@ -221,7 +223,7 @@ def aligned(
     end: float = 2.0,
     sampling_rate: float | None = None,
     baseline: tuple[float, float] | None = None,
-) -> tuple[NDArray, NDArray]:
+) -> tuple[Floats, Floats]:
     """A signal around events, interpolated between its samples to the same times from each event.
 
     Parameters

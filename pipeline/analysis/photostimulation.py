@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from pipeline.analysis.arrays import AnyArray, Booleans, Floats, Integers
 from pipeline.analysis.responses import benjamini_hochberg, window_counts
 
 __all__ = ["Tagging", "compare_performance", "events_of", "optotagging", "trials_of"]
 
 
-def trials_of(onsets: ArrayLike, starts: ArrayLike, ends: ArrayLike) -> NDArray:
+def trials_of(onsets: ArrayLike, starts: ArrayLike, ends: ArrayLike) -> Integers:
     """The trial in which each event begins, (n,) int64; -1 where it begins in none.
 
     Parameters
@@ -88,13 +89,13 @@ def compare_performance(
 class Tagging:
     """What light does to units; arrays (k,), NaN where there are no pulses."""
 
-    reliability: NDArray  # fraction of the pulses that a spike follows within the window, 0-1
-    baseline: NDArray  # the same for windows as long before the pulses, 0-1
-    latency: NDArray  # median time of the first spike, s; NaN without one
-    jitter: NDArray  # standard deviation of that time, s
-    p_value: NDArray  # that a spike is as likely before: exact sign test over the pulses, 0-1
-    p_corrected: NDArray  # after Benjamini and Hochberg over the units
-    tagged: NDArray  # bool
+    reliability: Floats  # fraction of the pulses that a spike follows within the window, 0-1
+    baseline: Floats  # the same for windows as long before the pulses, 0-1
+    latency: Floats  # median time of the first spike, s; NaN without one
+    jitter: Floats  # standard deviation of that time, s
+    p_value: Floats  # that a spike is as likely before: exact sign test over the pulses, 0-1
+    p_corrected: Floats  # after Benjamini and Hochberg over the units
+    tagged: Booleans
 
 
 def optotagging(
@@ -154,7 +155,7 @@ def optotagging(
     return Tagging(after.mean(axis=1), before.mean(axis=1), latency, jitter, p, corrected, tagged)
 
 
-def _fisher(a: NDArray, b: NDArray) -> float | None:
+def _fisher(a: Floats | Booleans, b: Floats | Booleans) -> float | None:
     """p-value that two groups of 0 and 1 have the same share of 1; None where one is empty."""
     if not a.size or not b.size:
         return None
@@ -164,7 +165,7 @@ def _fisher(a: NDArray, b: NDArray) -> float | None:
     return min(1.0, float(fisher_exact(table)[1]))
 
 
-def _rank_sum(a: NDArray, b: NDArray) -> float | None:
+def _rank_sum(a: Floats, b: Floats) -> float | None:
     if not a.size or not b.size:
         return None
     from scipy.stats import mannwhitneyu
@@ -172,7 +173,7 @@ def _rank_sum(a: NDArray, b: NDArray) -> float | None:
     return float(mannwhitneyu(a, b, alternative="two-sided").pvalue)
 
 
-def events_of(columns: Mapping[str, NDArray]) -> tuple[NDArray, dict[str, NDArray]]:
+def events_of(columns: Mapping[str, AnyArray]) -> tuple[Floats, dict[str, AnyArray]]:
     """The onset of each pulse or train (s), and what else the columns of an ALF object say: offset, power, site.
 
     Raises
@@ -186,7 +187,7 @@ def events_of(columns: Mapping[str, NDArray]) -> tuple[NDArray, dict[str, NDArra
     >>> onset, list(rest)
     (array([1., 3.]), ['offset'])
     """
-    properties: dict[str, NDArray] = {}
+    properties: dict[str, AnyArray] = {}
     if "intervals_0" in columns:
         onset, offset = (np.asarray(columns[name], dtype=np.float64) for name in ("intervals_0", "intervals_1"))
         if (wrong := np.flatnonzero(offset < onset)).size:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, fields
 from typing import Any, overload
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import erf, ndtri
 
 from pipeline.analysis._psychometric_kernels import THRESHOLD_FLOOR, fit_packed
+from pipeline.analysis.arrays import AnyArray, Booleans, Floats, Integers
 
 PARAMETERS = ("bias", "threshold", "lapse_low", "lapse_high")
 """Order of the parameters; bit i of an ``at_bound`` mask belongs to parameter i."""
@@ -77,14 +78,14 @@ class Fits:
     Indexing with an integer gives a `Fit`, with a slice or a mask the `Fits` of that part.
     """
 
-    bias: np.ndarray
-    threshold: np.ndarray
-    lapse_low: np.ndarray
-    lapse_high: np.ndarray
-    log_likelihood: np.ndarray
-    at_bound: np.ndarray
-    identifiable: np.ndarray
-    standard_errors: np.ndarray
+    bias: Floats
+    threshold: Floats
+    lapse_low: Floats
+    lapse_high: Floats
+    log_likelihood: Floats
+    at_bound: NDArray[np.uint8]
+    identifiable: Booleans
+    standard_errors: Floats
 
     def __len__(self) -> int:
         return len(self.bias)
@@ -92,7 +93,7 @@ class Fits:
     @overload
     def __getitem__(self, index: int) -> Fit: ...
     @overload
-    def __getitem__(self, index: slice | np.ndarray) -> "Fits": ...
+    def __getitem__(self, index: slice | AnyArray) -> "Fits": ...
     def __getitem__(self, index: Any) -> Any:
         parts = [getattr(self, field.name)[index] for field in fields(self)]
         if np.ndim(parts[0]):
@@ -104,7 +105,7 @@ class Fits:
         )  # fmt: skip
 
 
-def counts(signed_contrast: ArrayLike, right: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def counts(signed_contrast: ArrayLike, right: ArrayLike) -> tuple[Floats, Integers, Integers]:
     """Trials and choices to the right at every contrast shown.
 
     Parameters
@@ -143,7 +144,7 @@ def counts(signed_contrast: ArrayLike, right: ArrayLike) -> tuple[np.ndarray, np
 
 def curve(
     contrast: ArrayLike, bias: ArrayLike, threshold: ArrayLike, lapse_low: ArrayLike, lapse_high: ArrayLike
-) -> np.ndarray:
+) -> Floats:
     """P(right) of the model; all arguments broadcast.
 
     ``lapse_low + (1 - lapse_low - lapse_high) * (erf((contrast - bias) / threshold) + 1) / 2``, the function
@@ -157,7 +158,8 @@ def curve(
     x, centre, width = (np.asarray(values, dtype=np.float64) for values in (contrast, bias, threshold))
     low, high = np.asarray(lapse_low), np.asarray(lapse_high)
     rise = (erf((x - centre) / width) + 1) / 2
-    return low + (1 - low - high) * rise
+    probability: Floats = low + (1 - low - high) * rise
+    return probability
 
 
 def fit(contrasts: ArrayLike, n: ArrayLike, n_right: ArrayLike, box: Box = STATUS) -> Fit:
@@ -228,7 +230,7 @@ def bound_names(at_bound: int) -> tuple[str, ...]:
     return tuple(name for bit, name in enumerate(PARAMETERS) if int(at_bound) >> bit & 1)
 
 
-def wilson_interval(n_right: ArrayLike, n: ArrayLike, level: float = INTERVAL_LEVEL) -> tuple[np.ndarray, np.ndarray]:
+def wilson_interval(n_right: ArrayLike, n: ArrayLike, level: float = INTERVAL_LEVEL) -> tuple[Floats, Floats]:
     """Wilson score interval of a proportion: within 0-1, holds the proportion itself, NaN for n = 0.
 
     Parameters
@@ -277,7 +279,7 @@ def block_bias_shift(fits: Mapping[float, Fit]) -> float | None:
     return None if np.isnan(shift) else float(shift)
 
 
-def _pack(problems: Sequence[Problem]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _pack(problems: Sequence[Problem]) -> tuple[Floats, Floats, Floats, Integers]:
     """All problems one after the other, contrasts ascending, distinct and with trials; offsets[b] is where b starts."""
     columns = [tuple(np.asarray(part, dtype=np.float64) for part in problem) for problem in problems]
     for b, parts in enumerate(columns):
@@ -301,7 +303,7 @@ def _pack(problems: Sequence[Problem]) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return x, n, k, offsets
 
 
-def _bounds(box: Box, x: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _bounds(box: Box, x: Floats, offsets: Integers) -> tuple[Floats, Floats, Floats]:
     """Lower, upper and start of every problem, shape (n_problems, 4)."""
     size = offsets.size - 1
     filled = np.diff(offsets) > 0
@@ -320,7 +322,7 @@ def _bounds(box: Box, x: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, n
     return lower, upper, np.clip(start, lower, upper)
 
 
-def _smallest_step(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+def _smallest_step(x: Floats, offsets: Integers) -> Floats:
     """Smallest distance of two contrasts in each problem, inf where there are fewer than two."""
     smallest = np.full(offsets.size - 1, np.inf)
     owner = np.repeat(np.arange(offsets.size - 1), np.diff(offsets))

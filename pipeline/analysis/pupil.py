@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, signal
 
+from pipeline.analysis.arrays import Floats
+
 POINTS = ("pupil_top_r", "pupil_right_r", "pupil_bottom_r", "pupil_left_r")
 """Points of the edge, in order around the pupil, as the published models of pose name them."""
 LEAST_LIKELIHOOD = 0.9
@@ -18,7 +20,7 @@ WINDOW_S = 0.5
 OUTLIER = 5.0
 
 
-def diameter(pose: Mapping[str, NDArray], least_likelihood: float = LEAST_LIKELIHOOD) -> NDArray:
+def diameter(pose: Mapping[str, NDArray[np.floating]], least_likelihood: float = LEAST_LIKELIHOOD) -> Floats:
     """Diameter of the pupil in each frame, in the unit of the points (pixels).
 
     The points are taken to be a quarter apart on a circle: opposite ones are a diameter apart, neighbours a diameter
@@ -55,7 +57,7 @@ def diameter(pose: Mapping[str, NDArray], least_likelihood: float = LEAST_LIKELI
     return result
 
 
-def smoothed(raw: NDArray, rate: float) -> NDArray:
+def smoothed(raw: Floats, rate: float) -> Floats:
     """A diameter without outliers and with short gaps bridged, smoothed by a cubic over half a second (Savitzky-Golay).
 
     Parameters

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
+from pipeline.analysis.arrays import AnyArray, Floats
+
 GOOD, DEAD, NOISY = 0, 1, 2
 HIGH_PASS = 300.0  # Hz
 THRESHOLD = 50e-6  # V, of a deflection that is counted
@@ -20,12 +22,12 @@ DEAD_CORRELATION, NOISY_RATIO = 0.05, 3.0
 class Snippet:
     """Of one piece of a recording, one value a channel: noise (V), deflections (1/s), and how it goes with all."""
 
-    rms: NDArray
-    rate: NDArray
-    correlation: NDArray
+    rms: Floats
+    rate: Floats
+    correlation: Floats
 
 
-def snippet(volts: NDArray, sampling_rate: float) -> Snippet:
+def snippet(volts: NDArray[np.floating], sampling_rate: float) -> Snippet:
     """What one piece of a recording shows.
 
     Parameters
@@ -53,7 +55,7 @@ def snippet(volts: NDArray, sampling_rate: float) -> Snippet:
     return Snippet(referenced.std(axis=0), crossings * (sampling_rate / len(volts)), correlation)
 
 
-def summary(snippets: Sequence[Snippet]) -> dict[str, NDArray]:
+def summary(snippets: Sequence[Snippet]) -> dict[str, AnyArray]:
     """One value a channel over all pieces: `apRMS` (V), `rawSpikeRates` (1/s), `labels` (0 good, 1 dead, 2 noisy)."""
     rms = np.median([item.rms for item in snippets], axis=0)
     rate = np.mean([item.rate for item in snippets], axis=0)

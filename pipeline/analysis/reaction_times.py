@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import bdtr, bdtrik
 
+from pipeline.analysis.arrays import Floats, Integers
 from pipeline.analysis.conventions import CHOICE_NONE, Trials, n_trials, trial_signed_contrast
 from pipeline.analysis.psychometrics import INTERVAL_LEVEL
 
@@ -28,19 +29,19 @@ RUNNING_WINDOW = 10
 class MediansByContrast:
     """Median time at every contrast, all arrays of shape (n_contrasts,) in the order of ``contrasts``."""
 
-    contrasts: np.ndarray
+    contrasts: Floats
     """Signed contrast (percent, right positive), ascending as in `psychometrics.counts`."""
-    n: np.ndarray
+    n: Integers
     """Trials with a time."""
-    median: np.ndarray
+    median: Floats
     """Seconds; NaN without such trials."""
-    lower: np.ndarray
+    lower: Floats
     """Lower end of the interval of the median (s); NaN with too few trials for its level."""
-    upper: np.ndarray
+    upper: Floats
     """Upper end (s)."""
 
 
-def onset_times(trials: Trials) -> np.ndarray | None:
+def onset_times(trials: Trials) -> Floats | None:
     """Start of the time in which the mouse can respond, per trial (s); None if no column of `ONSETS` was recorded.
 
     The stimulus onset, and where one trial lacks it, that trial's go cue trigger, then its go cue.
@@ -55,7 +56,7 @@ def onset_times(trials: Trials) -> np.ndarray | None:
     return onset
 
 
-def response_time(trials: Trials, with_no_go: bool = False) -> np.ndarray | None:
+def response_time(trials: Trials, with_no_go: bool = False) -> Floats | None:
     """Time from the onset to the response, per trial (s); NaN without a response; None if it was not recorded.
 
     The published training criteria and older plots call this the reaction time. With `with_no_go` a trial without a
@@ -79,7 +80,7 @@ def response_time(trials: Trials, with_no_go: bool = False) -> np.ndarray | None
     return np.where(trials["choice"] == CHOICE_NONE, np.nan, elapsed)
 
 
-def reaction_time(trials: Trials) -> np.ndarray | None:
+def reaction_time(trials: Trials) -> Floats | None:
     """Time from the stimulus onset to the first movement of the wheel, per trial (s); None if it was not recorded.
 
     NaN where the animal did not move, gave no response, or had begun to move before the stimulus.
@@ -109,7 +110,7 @@ def no_reaction_time(trials: Trials) -> str:
     return ""
 
 
-def first_movements(trials: Trials, onsets: ArrayLike, amplitudes: ArrayLike) -> np.ndarray | None:
+def first_movements(trials: Trials, onsets: ArrayLike, amplitudes: ArrayLike) -> Floats | None:
     """The first movement of the wheel in each trial, from the movements found in its trace, (n_trials,), s.
 
     The rule of the published extraction: the first movement of more than `LEAST_MOVEMENT` that begins between
@@ -194,7 +195,7 @@ def medians_by_contrast(
     return MediansByContrast(levels, n, *_sorted_medians(time, first, n, level))
 
 
-def median_at_zero(trials: Trials, times: np.ndarray | None = None) -> float | None:
+def median_at_zero(trials: Trials, times: Floats | None = None) -> float | None:
     """Median time over the trials at 0 % contrast (s); None without such trials.
 
     Parameters
@@ -217,7 +218,7 @@ def median(times: ArrayLike) -> float | None:
     return float((ordered[(n - 1) // 2] + ordered[n // 2]) / 2) if n else None
 
 
-def running_median(times: ArrayLike, window: int = RUNNING_WINDOW) -> np.ndarray:
+def running_median(times: ArrayLike, window: int = RUNNING_WINDOW) -> Floats:
     """Median of each trial and the ``window - 1`` before it (fewer at the start), NaN values left out.
 
     Parameters
@@ -254,9 +255,7 @@ def running_median(times: ArrayLike, window: int = RUNNING_WINDOW) -> np.ndarray
     return np.where(n > 0, middle, np.nan)
 
 
-def _sorted_medians(
-    values: np.ndarray, first: np.ndarray, n: np.ndarray, level: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _sorted_medians(values: Floats, first: Integers, n: Integers, level: float) -> tuple[Floats, Floats, Floats]:
     """Median and interval of each run values[first:first + n], every run ascending.
 
     d is the largest rank for which the order statistics d and n + 1 - d cover the median with at least the level, by

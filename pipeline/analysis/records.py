@@ -60,12 +60,12 @@ def session_record(
     """
     facts = (session_date, session_number, task_protocol, on_ephys_rig, start_delay, n_trials(trials))
     task = (trials_qc, task_collection)
-    contrast, correct = trial_signed_contrast(trials), trial_correct(trials)
-    if contrast is None or "choice" not in trials:
+    contrast, correct, answer = trial_signed_contrast(trials), trial_correct(trials), answered(trials)
+    if contrast is None or answer is None:
         return SessionRecord(*facts, float("nan"), [], [], [], [], (), *task)
     known = np.isfinite(np.asarray(trials["choice"], dtype=np.float64))
     response = known if no_go == WRONG else responded(trials["choice"])
-    easy = (known if no_go == WRONG else answered(trials)) & (np.abs(contrast) >= EASY_CONTRAST)
+    easy = (known if no_go == WRONG else answer) & (np.abs(contrast) >= EASY_CONTRAST)
     scored = correct[easy] if correct is not None else np.empty(0)
     performance_easy = float(np.nanmean(scored)) if np.isfinite(scored).any() else float("nan")
     probability = block_prior(trials, protocols.kind(task_protocol))

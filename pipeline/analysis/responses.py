@@ -12,6 +12,7 @@ from scipy.special import bdtrc, ndtr
 
 from pipeline.analysis import _peth_kernels as kernels
 from pipeline.analysis import _threads
+from pipeline.analysis.arrays import AnyArray, Booleans, Floats, Integers, Numbers
 from pipeline.analysis.peths import plain
 from pipeline.analysis.spikes import checked_groups
 
@@ -33,24 +34,24 @@ __all__ = [
 class Responsiveness:
     """Response of each unit to an event; all arrays (k,)."""
 
-    baseline_rate: NDArray  # Hz
-    response_rate: NDArray  # Hz
-    statistic: NDArray  # z of the signed-rank test, positive where the rate rises
-    p_value: NDArray  # two-sided; 1 where no trial differs, NaN without events
-    p_corrected: NDArray  # after Benjamini and Hochberg over the units
-    responsive: NDArray  # bool: p_corrected below alpha
+    baseline_rate: Floats  # Hz
+    response_rate: Floats  # Hz
+    statistic: Floats  # z of the signed-rank test, positive where the rate rises
+    p_value: Floats  # two-sided; 1 where no trial differs, NaN without events
+    p_corrected: Floats  # after Benjamini and Hochberg over the units
+    responsive: Booleans  # p_corrected below alpha
 
 
 @dataclass(frozen=True)
 class Selectivity:
     """How well each unit's count tells two groups of trials apart; all arrays (k,)."""
 
-    rate_0: NDArray  # Hz, trials of group 0
-    rate_1: NDArray  # Hz, trials of group 1
-    index: NDArray  # -1 to 1: 2 AUC - 1, positive where group 1 has more spikes; NaN where a group is empty
-    p_value: NDArray  # two-sided rank-sum test; 1 where all counts are equal
-    p_corrected: NDArray  # after Benjamini and Hochberg over the units
-    selective: NDArray  # bool: p_corrected below alpha
+    rate_0: Floats  # Hz, trials of group 0
+    rate_1: Floats  # Hz, trials of group 1
+    index: Floats  # -1 to 1: 2 AUC - 1, positive where group 1 has more spikes; NaN where a group is empty
+    p_value: Floats  # two-sided rank-sum test; 1 where all counts are equal
+    p_corrected: Floats  # after Benjamini and Hochberg over the units
+    selective: Booleans  # p_corrected below alpha
 
 
 def window_counts(
@@ -60,7 +61,7 @@ def window_counts(
     start: ArrayLike,
     end: ArrayLike,
     threads: int | None = None,
-) -> NDArray:
+) -> NDArray[np.int32]:
     """Spikes of each unit in a window beside each event.
 
     Parameters
@@ -252,7 +253,7 @@ def period_selectivity(
     return Selectivity(means[0], means[1], index, p, corrected, corrected < alpha)
 
 
-def trial_groups(trials: Mapping[str, ArrayLike]) -> dict[str, NDArray]:
+def trial_groups(trials: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.int8]]:
     """The splits of trials that selectivity is asked for, as far as the session has their columns.
 
     Each is an (n_trials,) int8 array: side (0 left, 1 right stimulus), choice (0 left, 1 right), feedback (0 error,
@@ -263,7 +264,7 @@ def trial_groups(trials: Mapping[str, ArrayLike]) -> dict[str, NDArray]:
     {'choice': [0, 1, -1], 'block': [0, -1, 1]}
     """
     columns = {name: np.asarray(values, dtype=float) for name, values in trials.items() if name in _SPLIT_COLUMNS}
-    groups: dict[str, tuple[NDArray, NDArray]] = {}
+    groups: dict[str, tuple[Booleans, Booleans]] = {}
     if {"contrast_left", "contrast_right"} <= columns.keys():
         left, right = ~np.isnan(columns["contrast_left"]), ~np.isnan(columns["contrast_right"])
         groups["side"] = (left & ~right, right & ~left)
@@ -276,7 +277,7 @@ def trial_groups(trials: Mapping[str, ArrayLike]) -> dict[str, NDArray]:
     return {name: np.select([zero, one], [0, 1], -1).astype(np.int8) for name, (zero, one) in groups.items()}
 
 
-def benjamini_hochberg(p_values: ArrayLike) -> NDArray:
+def benjamini_hochberg(p_values: ArrayLike) -> Floats:
     """p-values corrected for their number so that the false discovery rate is controlled.
 
     Benjamini and Hochberg (1995), J R Stat Soc B 57: 289-300: the smallest level at which each would be called a
@@ -299,7 +300,7 @@ def benjamini_hochberg(p_values: ArrayLike) -> NDArray:
     return out
 
 
-def modulated_fraction(modulated: ArrayLike, labels: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
+def modulated_fraction(modulated: ArrayLike, labels: ArrayLike) -> tuple[AnyArray, Integers, Floats]:
     """The fraction of modulated units for each label, for instance brain region.
 
     Returns
@@ -320,7 +321,7 @@ def modulated_fraction(modulated: ArrayLike, labels: ArrayLike) -> tuple[NDArray
     return names, n, np.bincount(inverse, modulated, names.size) / n
 
 
-def more_than_chance(n_modulated: ArrayLike, n_units: ArrayLike, alpha: float = 0.05) -> NDArray:
+def more_than_chance(n_modulated: ArrayLike, n_units: ArrayLike, alpha: float = 0.05) -> Floats:
     """The chance that of `n_units` at least `n_modulated` pass a test at level `alpha` where none is modulated.
 
     One-sided binomial test; units are taken as independent, which those recorded together are not quite.
@@ -328,13 +329,14 @@ def more_than_chance(n_modulated: ArrayLike, n_units: ArrayLike, alpha: float = 
     >>> more_than_chance([0, 1, 3], [10, 10, 10]).round(3)
     array([1.   , 0.401, 0.012])
     """
-    return bdtrc(np.asarray(n_modulated) - 1.0, np.asarray(n_units), alpha)
+    chance: Floats = bdtrc(np.asarray(n_modulated) - 1.0, np.asarray(n_units), alpha)
+    return chance
 
 
 _SPLIT_COLUMNS = ("contrast_left", "contrast_right", "choice", "feedback_type", "probability_left")
 
 
-def _signed_rank(differences: NDArray) -> tuple[NDArray, NDArray]:
+def _signed_rank(differences: Floats) -> tuple[Floats, Floats]:
     """z and two-sided p of Wilcoxon's signed-rank test for each row."""
     from scipy.stats import rankdata  # not above: it takes half a second, and most who import this need no ranks
 
@@ -357,7 +359,7 @@ def _signed_rank(differences: NDArray) -> tuple[NDArray, NDArray]:
     return z, p
 
 
-def _rank_sum(counts: NDArray, one: NDArray) -> tuple[NDArray, NDArray]:
+def _rank_sum(counts: Numbers, one: Booleans) -> tuple[Floats, Floats]:
     """2 AUC - 1 and two-sided p of the rank-sum test of the columns `one` against the others, for each row."""
     from scipy.stats import rankdata  # see above
 

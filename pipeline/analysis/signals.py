@@ -4,10 +4,13 @@ The whole recording never has to be in memory, nor all of it be read: feed chunk
 """
 
 from collections.abc import Iterable
+from typing import cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.fft import rfft
+
+from pipeline.analysis.arrays import Floats
 
 __all__ = ["ChannelStatistics", "channel_statistics"]
 
@@ -39,7 +42,7 @@ class ChannelStatistics:
         if segment < 2:
             raise ValueError(f"a segment needs two samples or more, not {segment}")
         self.sampling_rate = float(sampling_rate)
-        self.scale = np.asarray(scale, dtype=float)
+        self.scale = np.asarray(scale, dtype=np.float64)
         self.segment = int(segment)
         self.n_samples = 0
         self.n_segments = 0
@@ -84,25 +87,26 @@ class ChannelStatistics:
             self.n_segments += 1
 
     @property
-    def rms(self) -> NDArray:
+    def rms(self) -> Floats:
         """Root mean square of each channel about its mean over each chunk, (n_channels,), in the unit wanted."""
         n = self.n_samples or np.nan
-        return np.sqrt(self._squares / n) * self.scale
+        rms: Floats = np.sqrt(self._squares / n) * self.scale
+        return rms
 
     @property
-    def frequencies(self) -> NDArray:
+    def frequencies(self) -> Floats:
         """Frequencies of the spectrum, (n_frequencies,), Hz."""
-        return np.fft.rfftfreq(self.segment, 1 / self.sampling_rate)
+        return cast(Floats, np.fft.rfftfreq(self.segment, 1 / self.sampling_rate))
 
     @property
-    def power(self) -> NDArray:
+    def power(self) -> Floats:
         """One-sided power spectral density of each channel, (n_channels, n_frequencies), unit wanted^2/Hz.
 
         Welch's method (Hann window, half overlap, segment means removed), as `scipy.signal.welch` computes it for one
         chunk; NaN if no chunk was as long as a segment.
         """
         norm = self.sampling_rate * float((self._window.astype(float) ** 2).sum()) * (self.n_segments or np.nan)
-        power = self._power / norm * np.broadcast_to(self.scale, self._squares.shape)[:, np.newaxis] ** 2
+        power: Floats = self._power / norm * np.broadcast_to(self.scale, self._squares.shape)[:, np.newaxis] ** 2
         last = power.shape[1] if self.segment % 2 else power.shape[1] - 1
         power[:, 1:last] *= 2
         return power

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.analysis import _spike_kernels as kernels
 from pipeline.analysis import _threads
+from pipeline.analysis.arrays import AnyArray, Integers, Numbers
 
 __all__ = ["Grouping", "gather", "group", "number", "spikes_in_window", "times_of"]
 
@@ -21,15 +22,15 @@ BLOCK = 1 << 15  # values that stay in a core's cache
 class Grouping:
     """Where the spikes of each cluster are once they are ordered by cluster and, within a cluster, as before."""
 
-    order: NDArray  # (n,) int32 or int64: position, before grouping, of each spike after it
-    cluster_ids: NDArray  # (k,) int64, ascending
-    offsets: NDArray  # (k + 1,) int64: spikes offsets[i] to offsets[i + 1], not included, belong to cluster_ids[i]
+    order: NDArray[np.int32 | np.int64]  # (n,) int32 or int64: position, before grouping, of each spike after it
+    cluster_ids: Integers  # (k,), ascending
+    offsets: Integers  # (k + 1,): spikes offsets[i] to offsets[i + 1], not included, belong to cluster_ids[i]
 
     def __len__(self) -> int:
         return self.cluster_ids.size
 
     @property
-    def n_spikes(self) -> NDArray:
+    def n_spikes(self) -> Integers:
         """Spikes of each cluster, (k,)."""
         return np.diff(self.offsets)
 
@@ -80,7 +81,8 @@ def group(clusters: ArrayLike, cluster_ids: ArrayLike | None = None, threads: in
     n_spikes = counted.sum(axis=0)
     # Each block writes a cluster's spikes behind those that the blocks before it have of the same cluster.
     places = np.cumsum(n_spikes) - n_spikes + np.cumsum(counted, axis=0) - counted
-    order = np.empty(clusters.size, dtype=np.int32 if clusters.size < 1 << 31 else np.int64)
+    width: type[np.int32 | np.int64] = np.int32 if clusters.size < 1 << 31 else np.int64
+    order = np.empty(clusters.size, dtype=width)
     to_place = [(clusters[first:last], lowest, first, places[i], order) for i, (first, last) in enumerate(blocks)]
     _threads.run(kernels.place, to_place, threads)
 
@@ -96,7 +98,7 @@ def group(clusters: ArrayLike, cluster_ids: ArrayLike | None = None, threads: in
     return Grouping(order, wanted, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
 
 
-def number(clusters: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
+def number(clusters: ArrayLike) -> tuple[NDArray[np.integer], NDArray[np.int32], Integers]:
     """Number clusters from 0 in order of their names, without sorting where the names are small.
 
     Parameters
@@ -123,7 +125,7 @@ def number(clusters: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
     return np.flatnonzero(there).astype(values.dtype), place[values], every[there]
 
 
-def gather(values: ArrayLike, grouping: Grouping, threads: int | None = None) -> NDArray:
+def gather(values: ArrayLike, grouping: Grouping, threads: int | None = None) -> AnyArray:
     """Values of all spikes (times, amplitudes, depths), in the order of the grouping.
 
     >>> gather([0.1, 0.2, 0.3, 0.4, 0.5], group([7, 2, 7, 2, 9]))
@@ -146,7 +148,7 @@ def gather(values: ArrayLike, grouping: Grouping, threads: int | None = None) ->
     return out.view(kind)
 
 
-def times_of(times: ArrayLike, grouping: Grouping, cluster_id: int) -> NDArray:
+def times_of(times: ArrayLike, grouping: Grouping, cluster_id: int) -> AnyArray:
     """Times of one cluster's spikes, from times that are not yet grouped, s; KeyError where there is no such cluster.
 
     >>> times_of([0.1, 0.2, 0.3, 0.4, 0.5], group([7, 2, 7, 2, 9]), 7)
@@ -155,7 +157,7 @@ def times_of(times: ArrayLike, grouping: Grouping, cluster_id: int) -> NDArray:
     return np.asarray(times)[grouping.order[grouping.span(cluster_id)]]
 
 
-def spikes_in_window(times: ArrayLike, offsets: ArrayLike, start: float, end: float) -> tuple[NDArray, NDArray]:
+def spikes_in_window(times: ArrayLike, offsets: ArrayLike, start: float, end: float) -> tuple[Integers, Integers]:
     """For each unit, the first of its spikes at or after `start` and the first at or after `end`, as row numbers.
 
     Parameters
@@ -178,7 +180,7 @@ def spikes_in_window(times: ArrayLike, offsets: ArrayLike, start: float, end: fl
     return first, last
 
 
-def checked_groups(times: ArrayLike, offsets: ArrayLike) -> tuple[NDArray, NDArray]:
+def checked_groups(times: ArrayLike, offsets: ArrayLike) -> tuple[Numbers, Integers]:
     """Times and the offsets of units as arrays, or a ValueError that says why they do not fit together."""
     times, offsets = np.asarray(times), np.asarray(offsets)
     if times.ndim != 1 or offsets.ndim != 1 or offsets.size < 1:
@@ -191,7 +193,7 @@ def checked_groups(times: ArrayLike, offsets: ArrayLike) -> tuple[NDArray, NDArr
     return times, offsets
 
 
-def _integers(ids: ArrayLike, name: str) -> NDArray:
+def _integers(ids: ArrayLike, name: str) -> NDArray[np.integer]:
     """One-dimensional integers, or a ValueError."""
     ids = np.asarray(ids)
     if ids.ndim != 1:
@@ -203,7 +205,7 @@ def _integers(ids: ArrayLike, name: str) -> NDArray:
     return ids
 
 
-def _countable(clusters: NDArray) -> tuple[NDArray, int, NDArray]:
+def _countable(clusters: NDArray[np.integer]) -> tuple[NDArray[np.int32 | np.int64], int, Integers]:
     """Ids of a type and range that can be counted, the lowest of them, and the cluster that each count stands for."""
     lowest, highest = int(clusters.min()), int(clusters.max())
     if highest - lowest >= WIDEST or highest > np.iinfo(np.int64).max:

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from pipeline.analysis.arrays import Floats
 
 __all__ = ["Air", "air", "frame_times", "joined", "lick_times", "pupil"]
 
@@ -33,7 +35,7 @@ AIR_LIMITS = {
 """Column -> between which a reading at a rig lies, and its unit; a sensor that failed writes 0, or -999."""
 
 
-def lick_times(times: ArrayLike) -> tuple[NDArray, list[str]]:
+def lick_times(times: ArrayLike) -> tuple[Floats, list[str]]:
     """The times of licks in seconds, ascending, and notes.
 
     Times that span more than a day are in ms, us or ns where exactly one of these makes them a session.
@@ -68,7 +70,7 @@ def lick_times(times: ArrayLike) -> tuple[NDArray, list[str]]:
     return known, notes + _other_clock(known)
 
 
-def frame_times(times: ArrayLike) -> tuple[NDArray, list[str]]:
+def frame_times(times: ArrayLike) -> tuple[Floats, list[str]]:
     """The times of the frames of a camera in seconds, and notes; the order and number of the frames stay.
 
     No camera at a rig takes fewer than 5 or more than 500 frames a second: what it takes tells the unit.
@@ -104,7 +106,7 @@ def frame_times(times: ArrayLike) -> tuple[NDArray, list[str]]:
     return seconds, notes + _other_clock(known)
 
 
-def pupil(features: Mapping[str, ArrayLike], n_frames: int | None = None) -> tuple[NDArray, list[str]]:
+def pupil(features: Mapping[str, ArrayLike], n_frames: int | None = None) -> tuple[Floats, list[str]]:
     """The diameters of a pupil, NaN where it was not seen (also where it says 0 or less), and notes.
 
     Parameters
@@ -211,7 +213,7 @@ def _number(value: Any) -> float:
         return float("nan")
 
 
-def _other_clock(times: NDArray) -> list[str]:
+def _other_clock(times: Floats) -> list[str]:
     if not times.size or abs(float(times[0])) < DAY:
         return []
     return [f"the first is {times[0]:.6g} s from the start of the session: times of another clock"]

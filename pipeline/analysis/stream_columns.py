@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from pipeline.analysis import wheel
+from pipeline.analysis.arrays import AnyArray, Floats
 
 ONE_BOUT = 1.0
 """Licks less than this apart, in s, belong to one bout."""
 
 
-def licks(times: np.ndarray) -> dict[str, Any]:
+def licks(times: Floats) -> dict[str, Any]:
     """Columns of Lick, from times in s, ascending."""
     intervals = np.diff(times)
     within_bout = intervals[intervals < ONE_BOUT]
@@ -24,7 +25,7 @@ def licks(times: np.ndarray) -> dict[str, Any]:
     }
 
 
-def frames(times: np.ndarray) -> dict[str, Any]:
+def frames(times: Floats) -> dict[str, Any]:
     """Columns of Camera.View, from the times of all frames in s, NaN where one is missing."""
     intervals = np.diff(times[np.isfinite(times)])
     usual = float(np.median(intervals)) if intervals.size else 0.0
@@ -37,7 +38,7 @@ def frames(times: np.ndarray) -> dict[str, Any]:
     }
 
 
-def pupil(diameter: np.ndarray) -> dict[str, Any]:
+def pupil(diameter: Floats) -> dict[str, Any]:
     """Columns of Pupil.View, from diameters in px, NaN where the pupil was not seen."""
     seen = diameter[np.isfinite(diameter)]
     return {
@@ -48,7 +49,7 @@ def pupil(diameter: np.ndarray) -> dict[str, Any]:
     }
 
 
-def wheel_trace(position: np.ndarray, times: np.ndarray) -> dict[str, Any]:
+def wheel_trace(position: Floats, times: Floats) -> dict[str, Any]:
     """Columns of WheelMoveSet about the whole trace, from positions in rad and times in s."""
     return {
         "wheel_start": known_end(times, 0),
@@ -58,7 +59,7 @@ def wheel_trace(position: np.ndarray, times: np.ndarray) -> dict[str, Any]:
     }
 
 
-def moves(found: wheel.Movements) -> dict[str, np.ndarray]:
+def moves(found: wheel.Movements) -> dict[str, AnyArray]:
     """Columns of WheelMoveSet.Move."""
     return {
         "move_id": np.arange(len(found)),
@@ -70,7 +71,7 @@ def moves(found: wheel.Movements) -> dict[str, np.ndarray]:
     }
 
 
-def known_end(values: np.ndarray | None, index: int) -> float | None:
+def known_end(values: Floats | None, index: int) -> float | None:
     """The first (0) or last (-1) value that is not NaN; None where there is none."""
     if values is None or not len(values):
         return None

@@ -9,21 +9,23 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import chdtrc, ndtri
+
+from pipeline.analysis.arrays import Booleans, Floats, Integers
 
 
 @dataclass(frozen=True, eq=False)
 class Survival:
     """Fraction still without the event after each distinct time, arrays of shape (n_times,), times ascending."""
 
-    times: NDArray
-    at_risk: NDArray  # seen just before the time and without the event until then
-    events: NDArray  # had the event at the time
-    censored: NDArray  # were last seen at the time, without the event
-    survival: NDArray  # 0-1, just after the time
-    lower: NDArray  # ends of the interval, 0-1; NaN where the curve is 1 or 0
-    upper: NDArray
+    times: Floats
+    at_risk: Integers  # seen just before the time and without the event until then
+    events: Integers  # had the event at the time
+    censored: Integers  # were last seen at the time, without the event
+    survival: Floats  # 0-1, just after the time
+    lower: Floats  # ends of the interval, 0-1; NaN where the curve is 1 or 0
+    upper: Floats
 
     @property
     def n(self) -> int:
@@ -128,7 +130,7 @@ def log_rank(groups: Sequence[tuple[ArrayLike, ArrayLike]]) -> LogRank:
     return LogRank(statistic, float(chdtrc(len(checked) - 1, statistic)))
 
 
-def _checked(durations: ArrayLike, observed: ArrayLike) -> tuple[NDArray, NDArray]:
+def _checked(durations: ArrayLike, observed: ArrayLike) -> tuple[Floats, Booleans]:
     durations = np.asarray(durations, dtype=float)
     observed = np.asarray(observed, dtype=bool)
     if durations.ndim != 1 or durations.shape != observed.shape:

@@ -3,12 +3,13 @@
 import bisect
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pipeline.analysis.arrays import Booleans, Floats
 
 __all__ = ["in_order"]
 
 
-def in_order(times: NDArray) -> NDArray:
+def in_order(times: Floats) -> Booleans:
     """A mask that drops as few rows as possible so that the times rise strictly; NaN are dropped.
 
     >>> in_order(np.array([0.0, 1.0, 1.0, 9.0, 2.0, 3.0]))

@@ -1,7 +1,7 @@
 """Training status: where a subject stands after each session by a rule set, and what it lacks for the next status."""
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pipeline.analysis._training_windows import COMPARE, Measures, fitted_blocks, merge
+from pipeline.analysis.arrays import Booleans, Integers
 from pipeline.analysis.criteria import Criterion, Level, RuleSet
 
 __all__ = ["Milestone", "Missing", "Outcome", "SessionRecord", "SessionStatus", "Training", "WindowFit", "evaluate"]
@@ -202,11 +203,11 @@ def evaluate(records: Iterable[SessionRecord], rules: RuleSet) -> Training:
     return Training(rules, tuple(sessions), tuple(milestones.values()), status, next_status, missing)
 
 
-def _when(record: SessionRecord) -> tuple:
+def _when(record: SessionRecord) -> tuple[datetime.date, int, str]:
     return record.session_date, record.session_number, record.task_collection
 
 
-def _same_day_and_kind(days: np.ndarray, kinds: list[str]) -> np.ndarray:
+def _same_day_and_kind(days: Integers, kinds: list[str]) -> Integers:
     """Which unit each session belongs to: those of one date and one kind that follow each other are one."""
     codes = np.unique(np.array(kinds, dtype=str), return_inverse=True)[1]
     new = (np.diff(days, prepend=-1) != 0) | (np.diff(codes, prepend=-1) != 0)
@@ -265,7 +266,7 @@ class _Judged:
         return self._outcomes[unit]
 
     @cached_property
-    def _columns(self) -> list[tuple]:
+    def _columns(self) -> list[tuple[str, Criterion, Callable[[Any, Any], Any], list[float]]]:
         return [
             (self.rules.levels[i].status, criterion, COMPARE[criterion.comparison], values.tolist())
             for i in self.order
@@ -281,7 +282,7 @@ class _Judged:
         )
 
     @cached_property
-    def _fits(self) -> list[tuple]:
+    def _fits(self) -> list[tuple[tuple[str, ...], float | None, Booleans, list[list[Any]]]]:
         rows = []
         for (key, block), fitted in self.measures.fitted.items():
             asking = [

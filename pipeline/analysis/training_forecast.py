@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.analysis.arrays import Floats, Integers, Numbers
 from pipeline.analysis.early_training import usable
 from pipeline.analysis.training_time import N_CLASSES, N_FOLDS, N_TREES, forecast, judge, quartile_edges
 
@@ -29,16 +30,16 @@ class LabForecast:
 
     names: list[str]
     n_mice: int
-    edges: np.ndarray
-    mice: np.ndarray
-    probabilities: np.ndarray
-    quartiles: np.ndarray
+    edges: Floats
+    mice: Integers
+    probabilities: Floats
+    quartiles: Integers
     f1: float | None = None
     chance: float | None = None
 
 
 def forecast_lab(
-    features: Mapping[str, np.ndarray], training_time: np.ndarray, *, seed: int = 0, n_trees: int = N_TREES
+    features: Mapping[str, Numbers], training_time: Numbers, *, seed: int = 0, n_trees: int = N_TREES
 ) -> LabForecast:
     """Tell the quartile of every mouse of a lab from its trained mice.
 

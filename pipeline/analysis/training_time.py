@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.analysis.arrays import Floats, Integers, Numbers
+
 N_FOLDS = 10
 N_SHUFFLES = 100
 N_TREES = 100
@@ -49,23 +51,23 @@ class Judgement:
     """
 
     names: list[str]
-    classes: np.ndarray
-    predicted: np.ndarray
-    probabilities: np.ndarray
-    edges: np.ndarray
+    classes: Integers
+    predicted: Integers
+    probabilities: Floats
+    edges: Floats
     f1: float
-    shuffled_f1: np.ndarray
-    importance: np.ndarray
+    shuffled_f1: Floats
+    importance: Floats
 
     @property
-    def confusion(self) -> np.ndarray:
+    def confusion(self) -> Integers:
         """(4, 4) counts, rows the true quartile, columns the predicted one."""
         counts = np.zeros((N_CLASSES, N_CLASSES), dtype=int)
         np.add.at(counts, (self.classes - 1, self.predicted - 1), 1)
         return counts
 
 
-def quartile_edges(training_time: np.ndarray) -> np.ndarray:
+def quartile_edges(training_time: Numbers) -> Floats:
     """Limits between the quartiles.
 
     Parameters
@@ -78,10 +80,11 @@ def quartile_edges(training_time: np.ndarray) -> np.ndarray:
     ndarray
         (3,) days.
     """
-    return np.percentile(np.asarray(training_time, float), [25, 50, 75])
+    edges: Floats = np.percentile(np.asarray(training_time, float), [25, 50, 75])
+    return edges
 
 
-def quartiles(training_time: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def quartiles(training_time: Numbers, edges: Floats) -> Integers:
     """The quartile of each mouse, 1 (fast) to 4; who is on a limit belongs to the lower one.
 
     Examples
@@ -93,8 +96,8 @@ def quartiles(training_time: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def judge(
-    features: Mapping[str, np.ndarray],
-    training_time: np.ndarray,
+    features: Mapping[str, Numbers],
+    training_time: Numbers,
     *,
     seed: int = 0,
     leak_free: bool = False,
@@ -146,7 +149,7 @@ def judge(
     draw = np.random.default_rng(seed)
     orders = [draw.permutation(len(days)) for _ in range(n_shuffles)]
 
-    def shuffled(order: np.ndarray) -> float:
+    def shuffled(order: Integers) -> float:
         return float(np.mean(run(order, 0)[0] == classes[order]))
 
     with ThreadPoolExecutor(n_threads) as pool:
@@ -158,13 +161,13 @@ def judge(
 
 
 def forecast(
-    features: Mapping[str, np.ndarray],
-    training_time: np.ndarray,
-    new: Mapping[str, np.ndarray],
+    features: Mapping[str, Numbers],
+    training_time: Numbers,
+    new: Mapping[str, Numbers],
     *,
     seed: int = 0,
     n_trees: int = N_TREES,
-) -> np.ndarray:
+) -> Floats:
     """The probability of each quartile for mice that are not trained yet.
 
     Parameters
@@ -187,9 +190,9 @@ def forecast(
 
 
 def _cross_validate(
-    table: np.ndarray, days: np.ndarray, classes: np.ndarray, seed: int, leak_free: bool, n_trees: int,
-    order: np.ndarray, n_repeats: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    table: Floats, days: Floats, classes: Integers, seed: int, leak_free: bool, n_trees: int,
+    order: Integers, n_repeats: int,
+) -> tuple[Integers, Floats, Floats]:  # fmt: skip
     """Predicted quartiles, their probabilities, and (leak-free) the importance of features on held-out mice.
 
     `order` permutes the training times among the mice.
@@ -216,20 +219,19 @@ def _cross_validate(
     return predicted, probabilities, lost / len(days)
 
 
-def _importance_in_sample(
-    table: np.ndarray, classes: np.ndarray, seed: int, n_trees: int, n_repeats: int
-) -> np.ndarray:
+def _importance_in_sample(table: Floats, classes: Integers, seed: int, n_trees: int, n_repeats: int) -> Floats:
     """As published: of a model that is scored on the mice that it was fitted to, where it is always right."""
     model = _fitted(table, classes, seed, n_trees)
     right = np.sum(model.predict(table) == classes)
     draw = np.random.default_rng([seed, 2])
-    return (right - _right_when_permuted(model.predict, table, classes, draw, n_repeats)) / len(classes)
+    lost: Floats = (right - _right_when_permuted(model.predict, table, classes, draw, n_repeats)) / len(classes)
+    return lost
 
 
 def _right_when_permuted(
-    predict: Callable[[np.ndarray], np.ndarray], table: np.ndarray, labels: np.ndarray, draw: np.random.Generator,
+    predict: Callable[[Floats], Integers], table: Floats, labels: Integers, draw: np.random.Generator,
     n_repeats: int,
-) -> np.ndarray:  # fmt: skip
+) -> Integers:  # fmt: skip
     """(n_features, n_repeats) how many are right when one feature is permuted, predicted in one call."""
     n, n_features = table.shape
     stack = np.broadcast_to(table, (n_features, n_repeats, n, n_features)).copy()
@@ -237,16 +239,17 @@ def _right_when_permuted(
         for repeat in range(n_repeats):
             stack[feature, repeat, :, feature] = draw.permutation(table[:, feature])
     said = predict(stack.reshape(-1, n_features)).reshape(n_features, n_repeats, n)
-    return np.sum(said == labels, axis=2)
+    n_right: Integers = np.sum(said == labels, axis=2)
+    return n_right
 
 
-def _fitted(table: np.ndarray, classes: np.ndarray, seed: int, n_trees: int) -> Any:
+def _fitted(table: Floats, classes: Integers, seed: int, n_trees: int) -> Any:
     from sklearn.ensemble import RandomForestClassifier
 
     return RandomForestClassifier(n_trees, random_state=seed).fit(table, classes)
 
 
-def _probabilities(model: Any, table: np.ndarray) -> np.ndarray:
+def _probabilities(model: Any, table: Floats) -> Floats:
     probabilities = np.zeros((len(table), N_CLASSES))
     probabilities[:, np.asarray(model.classes_, int) - 1] = model.predict_proba(table)
     return probabilities

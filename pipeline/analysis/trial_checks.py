@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.analysis import _trial_times as times
 from pipeline.analysis._trial_findings import FEWEST, Checked, Finding, passed, worst
+from pipeline.analysis.arrays import AnyArray, Booleans
 from pipeline.analysis.conventions import (
     CHOICE_LEFT,
     CHOICE_NONE,
@@ -44,7 +44,7 @@ SURE_LOG = 20.0  # difference of log likelihoods from which one reading is certa
 SURE = 0.99  # share of trials that must agree before a column is read in another way
 
 
-def check_trials(trials: Trials, task_kind: str = "") -> tuple[dict[str, NDArray], list[Finding]]:
+def check_trials(trials: Trials, task_kind: str = "") -> tuple[dict[str, AnyArray], list[Finding]]:
     """The trials, repaired where that is certain, and what each check found that could be made.
 
     Parameters
@@ -69,7 +69,7 @@ def check_trials(trials: Trials, task_kind: str = "") -> tuple[dict[str, NDArray
     return dict(trials), findings
 
 
-def repaired(trials: Trials) -> dict[str, NDArray]:
+def repaired(trials: Trials) -> dict[str, AnyArray]:
     """The trials of `check_trials` without its findings: only the checks are made that can change a column."""
     trials = dict(trials)
     for check in _REPAIRS:
@@ -77,7 +77,7 @@ def repaired(trials: Trials) -> dict[str, NDArray]:
     return dict(trials)
 
 
-def check_times(trials: Trials) -> tuple[dict[str, NDArray], list[Finding]]:
+def check_times(trials: Trials) -> tuple[dict[str, AnyArray], list[Finding]]:
     """The checks that hold for any task: the unit of the times. What choices and stimuli mean is not known here."""
     checked, finding = times.time_unit(trials, OTHER)
     return dict(checked), [] if finding is None else [finding]
@@ -246,7 +246,7 @@ def _prior_against_sides(trials: Trials, task_kind: str) -> Checked:
     return trials, Finding("prior_against_sides", "WARNING", int(np.isin(probability, wrong).sum()), detail)
 
 
-def _differs(left: NDArray, probability: float) -> bool:
+def _differs(left: Booleans, probability: float) -> bool:
     """Whether a share is further from its probability than five standard errors and a tenth."""
     spread = 5 * np.sqrt(max(probability * (1 - probability), 0.01) / max(left.size, 1))
     return left.size >= FEWEST_DRAWN / 2 and abs(float(left.mean()) - probability) > max(spread, 0.1)

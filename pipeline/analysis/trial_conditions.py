@@ -24,6 +24,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from pipeline.analysis.arrays import AnyArray, Booleans
 from pipeline.errors import UserError
 
 LONGEST = 10_000  # characters
@@ -87,7 +88,7 @@ class Condition:
     columns: tuple[str, ...]
     root: Node
 
-    def holds(self, trials: Mapping[str, np.ndarray], n_trials: int | None = None) -> np.ndarray:
+    def holds(self, trials: Mapping[str, AnyArray], n_trials: int | None = None) -> Booleans:
         """Which trials fulfil the condition.
 
         Parameters
@@ -316,7 +317,7 @@ def _may_be_truth(node: Node) -> bool:
     return node.what == "column" or isinstance(node.value, bool)
 
 
-def _truth(node: Node, trials: Mapping[str, np.ndarray], n_trials: int) -> tuple[np.ndarray, np.ndarray]:
+def _truth(node: Node, trials: Mapping[str, AnyArray], n_trials: int) -> tuple[Booleans, Booleans]:
     """Where a condition is known to be true, and where it is known to be false."""
     if node.what == "and":
         both = [_truth(part, trials, n_trials) for part in node.parts]
@@ -347,7 +348,7 @@ def _truth(node: Node, trials: Mapping[str, np.ndarray], n_trials: int) -> tuple
     return known & (values == 1), known & (values == 0)
 
 
-def _compared(node: Node, trials: Mapping[str, np.ndarray], n_trials: int) -> tuple[np.ndarray, np.ndarray]:
+def _compared(node: Node, trials: Mapping[str, AnyArray], n_trials: int) -> tuple[Booleans, Booleans]:
     left, right = node.parts
     if "missing" in (left.what, right.what):
         if node.value not in ("==", "!=") or left.what == right.what:
@@ -370,7 +371,7 @@ def _compared(node: Node, trials: Mapping[str, np.ndarray], n_trials: int) -> tu
     return known & result, known & ~result
 
 
-def _values(node: Node, trials: Mapping[str, np.ndarray], n_trials: int) -> Any:
+def _values(node: Node, trials: Mapping[str, AnyArray], n_trials: int) -> Any:
     """A scalar, or an array of shape (n_trials,)."""
     if node.what == "constant":
         return node.value
@@ -392,7 +393,7 @@ def _is_text(values: Any) -> bool:
     return isinstance(values, str) or (isinstance(values, np.ndarray) and values.dtype.kind in "OUS")
 
 
-def _known(values: Any, n_trials: int) -> np.ndarray:
+def _known(values: Any, n_trials: int) -> Booleans:
     if isinstance(values, np.ndarray) and values.dtype.kind in "OUS":
         return np.array([isinstance(value, str) and value != "" for value in values.tolist()], bool)
     if isinstance(values, str | bool):

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from pipeline.analysis.arrays import Booleans
 
 __all__ = ["OPERATORS", "apply_criteria"]
 
@@ -20,7 +22,7 @@ OPERATORS = {
 }
 
 
-def apply_criteria(metrics: Mapping[str, ArrayLike], rules: Iterable[Mapping[str, Any]]) -> NDArray:
+def apply_criteria(metrics: Mapping[str, ArrayLike], rules: Iterable[Mapping[str, Any]]) -> Booleans:
     """Which units meet all rules.
 
     Parameters

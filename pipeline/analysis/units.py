@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pipeline.analysis import _refractory, _threads
 from pipeline.analysis import _unit_kernels as kernels
+from pipeline.analysis.arrays import AnyArray, Floats, Integers, Numbers
 from pipeline.analysis.spikes import checked_groups
 
 __all__ = ["METRICS", "MetricRules", "spike_width", "unit_metrics"]
@@ -87,7 +88,7 @@ def unit_metrics(
     window: tuple[float, float] | None = None,
     rules: MetricRules | None = None,
     threads: int | None = None,
-) -> dict[str, NDArray]:
+) -> dict[str, AnyArray]:
     """Metrics of all units.
 
     Parameters
@@ -161,7 +162,7 @@ def unit_metrics(
             raise ValueError(f"{times.size} times but {name} of shape {values.shape}")
     bounds = _window(times, offsets, window)
 
-    def piece(first: int, last: int) -> dict[str, NDArray]:
+    def piece(first: int, last: int) -> dict[str, AnyArray]:
         spikes = slice(offsets[first], offsets[last])
         return _metrics(
             _plain(times[spikes]),
@@ -178,7 +179,7 @@ def unit_metrics(
     return {name: np.concatenate([part[name] for part in parts]) for name in METRICS}
 
 
-def spike_width(templates: ArrayLike, sampling_rate: float) -> NDArray:
+def spike_width(templates: ArrayLike, sampling_rate: float) -> Floats:
     """Time from the trough of each template to the peak that follows it, ms.
 
     The channel on which the template is largest counts. Where the largest deflection is upward, the width is the time
@@ -209,9 +210,9 @@ def spike_width(templates: ArrayLike, sampling_rate: float) -> NDArray:
     k, n_samples, n_channels = templates.shape
     if 0 in templates.shape:
         return np.full(k, np.nan)
-    known: NDArray = np.nan_to_num(templates)
+    known: Floats = np.nan_to_num(templates)
     largest = np.ptp(known, axis=1).argmax(axis=1)
-    wave: NDArray = np.take_along_axis(known, largest[:, np.newaxis, np.newaxis], axis=2)[:, :, 0]
+    wave: Floats = np.take_along_axis(known, largest[:, np.newaxis, np.newaxis], axis=2)[:, :, 0]
     extreme = np.abs(wave).argmax(axis=1)
     sign = np.sign(np.take_along_axis(wave, extreme[:, np.newaxis], axis=1))
     after = np.where(np.arange(n_samples) >= extreme[:, np.newaxis], -sign * wave, -np.inf).argmax(axis=1)
@@ -219,19 +220,19 @@ def spike_width(templates: ArrayLike, sampling_rate: float) -> NDArray:
     return np.where(sign[:, 0] == 0, np.nan, width)
 
 
-def _plain(values: NDArray) -> NDArray:
+def _plain(values: Numbers) -> Floats:
     """Contiguous writable float64, the one type that the kernels are compiled for; a copy only where it is not so."""
     return np.require(values, np.float64, ["C", "W"])
 
 
 def _metrics(
-    times: NDArray,
-    offsets: NDArray,
-    amps: NDArray | None,
-    depths: NDArray | None,
+    times: Floats,
+    offsets: Integers,
+    amps: Floats | None,
+    depths: Floats | None,
     bounds: tuple[float, float],
     rules: MetricRules,
-) -> dict[str, NDArray]:
+) -> dict[str, AnyArray]:
     """All metrics of some units, on one thread."""
     start, end = bounds
     duration = end - start if end > start else np.nan
@@ -290,7 +291,7 @@ def _metrics(
     return out
 
 
-def _label(out: Mapping[str, NDArray], rules: MetricRules) -> NDArray:
+def _label(out: Mapping[str, AnyArray], rules: MetricRules) -> Floats:
     """The share of the criteria that are met; NaN where one of them is not known."""
     passes = [
         out["refractory_confidence"] >= rules.confidence,
@@ -301,7 +302,7 @@ def _label(out: Mapping[str, NDArray], rules: MetricRules) -> NDArray:
     return np.where(unknown, np.nan, np.mean(passes, axis=0))
 
 
-def _amplitude_metrics(k: int, amps: NDArray | None, offsets: NDArray, rules: MetricRules) -> dict[str, NDArray]:
+def _amplitude_metrics(k: int, amps: Floats | None, offsets: Integers, rules: MetricRules) -> dict[str, Floats]:
     """Metrics that only the amplitudes are needed for; NaN without them."""
     columns = np.full((k, len(_AMPLITUDE_METRICS)), np.nan)
     if amps is not None:
@@ -324,7 +325,7 @@ def _amplitude_metrics(k: int, amps: NDArray | None, offsets: NDArray, rules: Me
     return dict(zip(_AMPLITUDE_METRICS, columns.T.copy(), strict=True))
 
 
-def _window(times: NDArray, offsets: NDArray, window: tuple[float, float] | None) -> tuple[float, float]:
+def _window(times: Numbers, offsets: Integers, window: tuple[float, float] | None) -> tuple[float, float]:
     """Start and end of the recording, s."""
     if window is not None:
         start, end = map(float, window)
@@ -347,8 +348,9 @@ def _n_windows(duration: float, rules: MetricRules) -> int:
     return max(int(duration / rules.presence_window + 1e-9), 1)
 
 
-def _gaussian_weights(sigma: float) -> NDArray:
+def _gaussian_weights(sigma: float) -> Floats:
     """One half of a Gaussian filter cut off at four standard deviations, the middle weight first."""
     radius = int(4 * sigma + 0.5)
     weights = np.exp(-0.5 / sigma**2 * np.arange(-radius, radius + 1) ** 2)
-    return (weights / weights.sum())[radius:].copy()
+    half: Floats = (weights / weights.sum())[radius:].copy()
+    return half

@@ -8,7 +8,9 @@ the whole weight, an animal without birth date) `limits_of` and `water_days` say
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from pipeline.analysis.arrays import AnyArray, Booleans, Dates, Floats, Integers, group_sums
 
 WATER_PER_WEIGHT = 0.04
 """mL of water a day per g of body weight."""
@@ -28,7 +30,7 @@ class Growth:
     sd: ArrayLike  # g
     stepped: bool = False  # by whole weeks, as Alyx does, instead of interpolated between them
 
-    def at(self, age_weeks: ArrayLike) -> tuple[NDArray, NDArray]:
+    def at(self, age_weeks: ArrayLike) -> tuple[Floats, Floats]:
         """Mean and standard deviation at these ages (g); the ends hold beyond them."""
         ages, known = np.asarray(age_weeks, dtype=float), np.asarray(self.age_weeks, dtype=float)
         mean, sd = np.asarray(self.mean, dtype=float), np.asarray(self.sd, dtype=float)
@@ -40,7 +42,7 @@ class Growth:
 
 def growth_of(
     age_weeks: ArrayLike, weights: ArrayLike, animals: ArrayLike, *, least_animals: int = 5
-) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+) -> tuple[Integers, Floats, Floats, Integers]:
     """A growth curve from weighings of healthy animals that drink freely.
 
     In each whole week of age every animal counts once, with the mean of its weighings; weeks with fewer animals than
@@ -158,20 +160,20 @@ def needed_water(weight: float, implant: float, expected_weight: float, limit: f
 class WaterDays:
     """One entry per date, ascending; weights in g with implant, volumes in mL; NaN where unknown."""
 
-    dates: NDArray  # datetime64[D], of the lab
-    restricted: NDArray  # bool: water was restricted on that day
-    weighed: NDArray  # bool: there was a weighing on that day
-    weight: NDArray  # last weighing of the day
-    reference_weight: NDArray  # at the start of the restriction
-    expected_weight: NDArray
-    weight_pct: NDArray  # weight over expected weight, both without the implant, percent
-    water_reward: NDArray  # given in sessions
-    water_supplement: NDArray  # given outside sessions
-    adlib: NDArray  # bool: free access to water
-    expected_water: NDArray  # needed on that day, from the last known weight
-    remaining_water: NDArray  # still due: expected less given, never below 0
-    underweight: NDArray  # bool: below the minimum weight of the lab
-    critical: NDArray  # bool: below the critical weight
+    dates: Dates  # of the lab
+    restricted: Booleans  # water was restricted on that day
+    weighed: Booleans  # there was a weighing on that day
+    weight: Floats  # last weighing of the day
+    reference_weight: Floats  # at the start of the restriction
+    expected_weight: Floats
+    weight_pct: Floats  # weight over expected weight, both without the implant, percent
+    water_reward: Floats  # given in sessions
+    water_supplement: Floats  # given outside sessions
+    adlib: Booleans  # free access to water
+    expected_water: Floats  # needed on that day, from the last known weight
+    remaining_water: Floats  # still due: expected less given, never below 0
+    underweight: Booleans  # below the minimum weight of the lab
+    critical: Booleans  # below the critical weight
 
 
 def water_days(
@@ -283,8 +285,8 @@ def water_days(
     expected_water = np.where(restricted, expected_water, np.nan)
     day = np.searchsorted(dates, given_on)
     measured = np.nan_to_num(volumes)
-    reward = np.bincount(day, measured * in_session, dates.size)
-    supplement = np.bincount(day, measured * ~in_session, dates.size)
+    reward = group_sums(day, measured * in_session, dates.size)
+    supplement = group_sums(day, measured * ~in_session, dates.size)
     free = np.isin(dates, np.concatenate([entries[:0], *periods]))
     return WaterDays(
         dates=dates,
@@ -304,7 +306,7 @@ def water_days(
     )
 
 
-def _pairs(name: str, dates: ArrayLike, *columns: ArrayLike) -> tuple[NDArray, ...]:
+def _pairs(name: str, dates: ArrayLike, *columns: ArrayLike) -> tuple[AnyArray, ...]:
     """The columns in order of date; entries of one date keep their order."""
     dates = np.asarray(dates, dtype="datetime64[D]").reshape(-1)
     arrays = [np.asarray(column).reshape(-1) for column in columns]
@@ -315,18 +317,18 @@ def _pairs(name: str, dates: ArrayLike, *columns: ArrayLike) -> tuple[NDArray, .
     return dates[order], *(array[order] if array.size else array.astype(float) for array in arrays)
 
 
-def _last_known(values: NDArray) -> NDArray:
+def _last_known(values: Floats) -> Floats:
     """Each NaN replaced by the last value before it that is none."""
     index = np.maximum.accumulate(np.where(np.isfinite(values), np.arange(values.size), -1))
     return np.where(index >= 0, values[index], np.nan)
 
 
-def _since(dates: NDArray, since: NDArray, values: NDArray) -> NDArray:
+def _since(dates: Dates, since: Dates, values: Floats) -> Floats:
     """At each date the value that began last; 0 before the first."""
     return np.append(values, 0.0)[np.searchsorted(since, dates, side="right") - 1]
 
 
-def _reference(start: np.datetime64, given: float, weighed_on: NDArray, weights: NDArray) -> float:
+def _reference(start: np.datetime64, given: float, weighed_on: Dates, weights: Floats) -> float:
     """The reference weight that was given, else the last weighing up to the start, else the first after it."""
     if np.isfinite(given) and given > 0:
         return float(given)
@@ -336,7 +338,7 @@ def _reference(start: np.datetime64, given: float, weighed_on: NDArray, weights:
     return float(weights[max(before, 0)])
 
 
-def _days_since_noon(times: ArrayLike) -> NDArray:
+def _days_since_noon(times: ArrayLike) -> Floats:
     """Days, with fraction, since noon of 1970-01-01; NaN where there is no time."""
     times = np.asarray(times, dtype="datetime64[s]").reshape(-1)
     days = (times - np.datetime64("1970-01-01T12:00:00")).astype("timedelta64[s]").astype(float) / 86400
@@ -344,12 +346,12 @@ def _days_since_noon(times: ArrayLike) -> NDArray:
 
 
 def _zscore_weight(
-    bare_reference: NDArray,
-    reference_days: NDArray,
-    dates: NDArray,
+    bare_reference: Floats,
+    reference_days: Floats,
+    dates: Dates,
     birth_date: np.datetime64 | None,
     growth: Growth | None,
-) -> NDArray:
+) -> Floats:
     """The weight without implant that has, at the present age, the z-score of the reference weight at its time."""
     expected = np.full(dates.size, np.nan)
     known = np.isfinite(bare_reference) & np.isfinite(reference_days)

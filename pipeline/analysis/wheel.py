@@ -8,9 +8,10 @@ import threading
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pipeline.analysis import _wheel_kernels as kernels
+from pipeline.analysis.arrays import Booleans, Floats, Integers
 from pipeline.analysis.encoder import FASTEST, WheelPosition, checked_trace, tick_size
 
 __all__ = [
@@ -54,8 +55,8 @@ class MovementRules:
 class WheelTrace:
     """Position on an even time axis."""
 
-    times: NDArray  # (n,) s
-    position: NDArray  # (n,) in the unit of the input, rad for ALF wheels
+    times: Floats  # (n,) s
+    position: Floats  # (n,) in the unit of the input, rad for ALF wheels
     sampling_rate: float  # Hz
 
 
@@ -63,12 +64,12 @@ class WheelTrace:
 class Movements:
     """Detected movements, in order of time; all arrays have one entry per movement."""
 
-    onsets: NDArray  # s
-    offsets: NDArray  # s
-    peak_amplitude: NDArray  # largest excursion from the position at onset, signed, rad (unit of the position)
-    peak_velocity: NDArray  # velocity where its size is largest, signed, rad/s
-    peak_velocity_times: NDArray  # s
-    direction_changes: NDArray = field(
+    onsets: Floats  # s
+    offsets: Floats  # s
+    peak_amplitude: Floats  # largest excursion from the position at onset, signed, rad (unit of the position)
+    peak_velocity: Floats  # velocity where its size is largest, signed, rad/s
+    peak_velocity_times: Floats  # s
+    direction_changes: Floats = field(
         default_factory=lambda: np.empty(0)
     )  # times in movements where it turned round, s
 
@@ -80,9 +81,9 @@ class Movements:
 class FirstMovements:
     """The first large movement of each trial; all arrays have one entry per trial."""
 
-    times: NDArray  # s, NaN where there is none
-    index: NDArray  # which movement, -1 where there is none
-    is_final: NDArray  # bool: no other movement began before the trial's end
+    times: Floats  # s, NaN where there is none
+    index: Integers  # which movement, -1 where there is none
+    is_final: Booleans  # no other movement began before the trial's end
 
 
 def resample(position: ArrayLike, timestamps: ArrayLike, sampling_rate: float = 1000.0) -> WheelTrace:
@@ -117,7 +118,7 @@ def resample(position: ArrayLike, timestamps: ArrayLike, sampling_rate: float = 
     return WheelTrace(times, even, float(sampling_rate))
 
 
-def smooth_velocity(trace: WheelTrace, corner_frequency: float = 20.0, order: int = 8) -> tuple[NDArray, NDArray]:
+def smooth_velocity(trace: WheelTrace, corner_frequency: float = 20.0, order: int = 8) -> tuple[Floats, Floats]:
     """Velocity and acceleration of a low-passed trace.
 
     The position goes forward and backward through a Butterworth low-pass (IBL's standard: order 8, corner at 20 Hz; no
@@ -211,8 +212,9 @@ def movements(
         *axis, left, even, filled, first, last, _SMOOTHING, rules.sampling_rate
     )
 
-    def at(samples: NDArray) -> NDArray:
-        return timestamps[0] + period * samples
+    def at(samples: Integers) -> Floats:
+        times: Floats = timestamps[0] + period * samples
+        return times
 
     return Movements(
         onsets=at(first),
@@ -224,7 +226,7 @@ def movements(
     )
 
 
-def direction_changes(trace: WheelTrace, onsets: ArrayLike, offsets: ArrayLike) -> tuple[NDArray, NDArray]:
+def direction_changes(trace: WheelTrace, onsets: ArrayLike, offsets: ArrayLike) -> tuple[Floats, Integers]:
     """Times within movements at which the wheel turned round.
 
     The velocity is that of the detector (10-sample Gaussian of standard deviation 1.8 samples); a change is the first
@@ -340,7 +342,7 @@ def total_distance(position: ArrayLike) -> float:
     return float(np.abs(np.diff(position)).sum()) if position.size else float("nan")
 
 
-def _space(n_samples: int) -> NDArray:
+def _space(n_samples: int) -> Floats:
     """Memory for a trace, the same for all of this thread: to get new memory takes as long as finding the movements."""
     if n_samples > _LARGEST_KEPT:
         return np.empty(n_samples)
@@ -351,8 +353,8 @@ def _space(n_samples: int) -> NDArray:
 
 
 def _movement_spans(
-    spans: NDArray, even: NDArray, start: float, period: float, window: int, tick: float, rules: MovementRules
-) -> tuple[NDArray, NDArray]:
+    spans: Integers, even: Floats, start: float, period: float, window: int, tick: float, rules: MovementRules
+) -> tuple[Integers, Integers]:
     """First and last sample of each movement, from the runs of samples that move."""
     first, last = spans
     first, last = _close_gaps(first, last, (first[1:] - last[:-1]) / rules.sampling_rate < rules.min_gap)
@@ -363,14 +365,14 @@ def _movement_spans(
     return _close_gaps(first, last, begin[1:] - end[:-1] < rules.min_gap)
 
 
-def _close_gaps(first: NDArray, last: NDArray, too_near: NDArray) -> tuple[NDArray, NDArray]:
+def _close_gaps(first: Integers, last: Integers, too_near: Booleans) -> tuple[Integers, Integers]:
     """Join each span to the next where `too_near` says so."""
     if first.size < 2:
         return first, last
     return first[np.append(True, ~too_near)], last[np.append(~too_near, True)]
 
 
-def _detector_velocity(trace: WheelTrace) -> NDArray:
+def _detector_velocity(trace: WheelTrace) -> Floats:
     """Velocity through the detector's smoothing window: a Gaussian of 10 samples, standard deviation 1.8 samples."""
     if trace.position.size == 0:
         return np.empty(0)

@@ -306,7 +306,7 @@ def _group(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The arrays of GroupedSpikes, without those that the files do not have."""
     content, reading = _source(row), clusterings.reading(row)
     groups = grouping.group(_as_type(content["spikes.clusters"], np.int32))
-    made = {"cluster_ids": groups.cluster_ids.astype(np.int32), "offsets": groups.offsets}
+    made: dict[str, np.ndarray] = {"cluster_ids": groups.cluster_ids.astype(np.int32), "offsets": groups.offsets}
     made["times"] = grouping.gather(
         _scaled(content["spikes.times"], reading.factor("spikes.times"), np.float64), groups
     )

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.analysis import conventions, curves, trial_conditions
+from pipeline.analysis.arrays import AnyArray, Booleans, Floats, Integers
 from pipeline.paradigms.description import TaskDescription
 
 __all__ = ["NO_RESPONSE", "UNKNOWN", "Outcomes", "conventional", "read_outcomes"]
@@ -24,32 +24,32 @@ _REPLACED = ("choice", "feedback_type", "contrast_left", "contrast_right", "prob
 class Outcomes:
     """What happened in each trial; all arrays (n_trials,). Unknown is NaN."""
 
-    choice: NDArray  # int64: index into the choices of the task, NO_RESPONSE or UNKNOWN
-    correct: NDArray  # 1, 0
-    rewarded: NDArray  # 1, 0
-    go: NDArray  # 1, 0: a response was right; NaN in tasks other than go/no-go
-    early: NDArray  # bool: responded before it may
-    level: NDArray  # of the stimulus: float, or str where levels have names
-    is_easy: NDArray | None  # bool; None where the task does not say what is easy
-    started: NDArray | None  # s from session start
-    responded: NDArray | None  # s from session start
-    moved: NDArray | None  # s from session start
+    choice: Integers  # index into the choices of the task, NO_RESPONSE or UNKNOWN
+    correct: Floats  # 1, 0
+    rewarded: Floats  # 1, 0
+    go: Floats  # 1, 0: a response was right; NaN in tasks other than go/no-go
+    early: Booleans  # responded before it may
+    level: AnyArray  # of the stimulus: float, or str where levels have names
+    is_easy: Booleans | None  # None where the task does not say what is easy
+    started: Floats | None  # s from session start
+    responded: Floats | None  # s from session start
+    moved: Floats | None  # s from session start
     notes: tuple[str, ...]  # what could not be told, and why
 
     @property
-    def counts(self) -> NDArray:
+    def counts(self) -> Booleans:
         """Trials in which the choice is known and not early: those that all measures are over."""
         return (self.choice != UNKNOWN) & ~self.early
 
     @property
-    def response_time(self) -> NDArray | None:
+    def response_time(self) -> Floats | None:
         """Time from the start to the response (s); NaN without a response; None where it was not recorded."""
         if self.started is None or self.responded is None:
             return None
         return np.where((self.choice >= 0) & ~self.early, self.responded - self.started, np.nan)
 
 
-def read_outcomes(trials: Mapping[str, NDArray], task: TaskDescription) -> Outcomes:
+def read_outcomes(trials: Mapping[str, AnyArray], task: TaskDescription) -> Outcomes:
     """Read the trials by a description; what the trials lack is unknown, and said in `notes`.
 
     Parameters
@@ -89,7 +89,7 @@ def read_outcomes(trials: Mapping[str, NDArray], task: TaskDescription) -> Outco
     return Outcomes(choice, correct, rewarded, go, early, level, is_easy, started, responded, moved, tuple(notes))
 
 
-def conventional(trials: Mapping[str, NDArray], task: TaskDescription | None) -> dict[str, NDArray]:
+def conventional(trials: Mapping[str, AnyArray], task: TaskDescription | None) -> dict[str, AnyArray]:
     """The trials in the columns and codes of `pipeline.analysis.conventions`, which the analyses of all tasks take.
 
     Of two alternatives the first is left and the second right; of more, and in go/no-go, every response is left. Trials
@@ -131,7 +131,7 @@ def conventional(trials: Mapping[str, NDArray], task: TaskDescription | None) ->
     return kept | {name: values for name, values in moments if values is not None}
 
 
-def _choices(trials: Mapping[str, NDArray], task: TaskDescription, size: int, notes: list[str]) -> NDArray:
+def _choices(trials: Mapping[str, AnyArray], task: TaskDescription, size: int, notes: list[str]) -> Integers:
     if task.design == "passive":
         return np.full(size, UNKNOWN)
     if task.choice not in trials:
@@ -153,7 +153,7 @@ def _choices(trials: Mapping[str, NDArray], task: TaskDescription, size: int, no
     return index
 
 
-def _condition(trials: Mapping[str, NDArray], expression: str, name: str, size: int, notes: list[str]) -> NDArray:
+def _condition(trials: Mapping[str, AnyArray], expression: str, name: str, size: int, notes: list[str]) -> Floats:
     """1 where it holds, 0 where its `not` holds, NaN elsewhere."""
     if not expression:
         return np.full(size, np.nan)
@@ -167,8 +167,8 @@ def _condition(trials: Mapping[str, NDArray], expression: str, name: str, size: 
 
 
 def _levels(
-    trials: Mapping[str, NDArray], task: TaskDescription, size: int, notes: list[str]
-) -> tuple[NDArray, NDArray | None]:
+    trials: Mapping[str, AnyArray], task: TaskDescription, size: int, notes: list[str]
+) -> tuple[AnyArray, Booleans | None]:
     """The level of the stimulus, and whether it is easy."""
     stimulus = task.stimulus
     if stimulus is None:

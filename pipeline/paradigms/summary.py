@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.analysis import curves, detection, foraging, reaction_times
+from pipeline.analysis.arrays import AnyArray, Integers
 from pipeline.paradigms.description import TaskDescription
 from pipeline.paradigms.outcomes import NO_RESPONSE, Outcomes, read_outcomes
 
@@ -31,7 +31,7 @@ class Summary:
     notes: tuple[str, ...]
 
 
-def summarise(trials: Mapping[str, NDArray], task: TaskDescription) -> Summary:
+def summarise(trials: Mapping[str, AnyArray], task: TaskDescription) -> Summary:
     """Summarise the trials of one session.
 
     Parameters
@@ -74,7 +74,7 @@ def summarise(trials: Mapping[str, NDArray], task: TaskDescription) -> Summary:
     )
 
 
-def _measures(outcomes: Outcomes, task: TaskDescription, block: NDArray | None) -> dict[str, Any]:
+def _measures(outcomes: Outcomes, task: TaskDescription, block: Integers | None) -> dict[str, Any]:
     """What only tasks of this design have."""
     measures: dict[str, Any] = {}
     if task.early:
@@ -139,7 +139,7 @@ def _levels(outcomes: Outcomes, task: TaskDescription) -> list[dict[str, Any]]:
 
 
 def _curves(
-    outcomes: Outcomes, task: TaskDescription, columns: list[NDArray], notes: list[str]
+    outcomes: Outcomes, task: TaskDescription, columns: list[AnyArray], notes: list[str]
 ) -> list[dict[str, Any]]:
     """The curve of all trials, and of each kind of block where there are between 2 and 10 kinds."""
     stimulus = task.stimulus
@@ -196,7 +196,7 @@ def _curves(
 
 
 def _blocks(
-    outcomes: Outcomes, task: TaskDescription, trials: Mapping[str, NDArray], block: NDArray | None
+    outcomes: Outcomes, task: TaskDescription, trials: Mapping[str, AnyArray], block: Integers | None
 ) -> list[dict[str, Any]]:
     if block is None or not len(block):
         return []
