@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,8 @@ def to_dask(recording: Recording, block_bytes: int = BLOCK_BYTES) -> Any:
         raise CbinError("dask is not installed.", remedy="pip install 'dask[array]'") from error
     stat = recording.path.stat()
     token = tokenize(str(recording.path.absolute()), stat.st_size, stat.st_mtime_ns, recording.shape)
-    return dask.array.from_array(
+    from_array: Callable[..., Any] = dask.array.from_array  # of which only some versions state the types
+    return from_array(
         recording,
         chunks=(_blocks(recording, block_bytes), (recording.n_channels,)),
         name=f"cbin-{token}",

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from .archive_writer import LAYOUT_VERSION, ChunkCoder
-from .compressor import thread_count
 from .errors import FormatError
 from .recording import Recording
+from .source import thread_count
 from .spikeglx import MAX_CHANNELS
 from .verify import in_order
 from .zarrzip import MAX_CHUNK_BYTES, TRACES, ZipReader
@@ -71,7 +71,8 @@ class ArchiveReader(Recording):
 
     @property
     def channel_names(self) -> list[str]:
-        return self._zip.array("channel_ids").tolist()
+        names: list[str] = self._zip.array("channel_ids").tolist()
+        return names
 
     def read(self, first: int, last: int) -> np.ndarray:
         if not 0 <= first <= last <= self.n_samples:

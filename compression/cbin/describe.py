@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .archive import ArchiveReader, header_of, is_archive
+from .archive import header_of, is_archive
+from .archive_reader import ArchiveReader
 from .errors import CbinError
 from .reader import Reader
 from .reader import open as open_recording

@@ -85,5 +85,5 @@ class VerificationFailed(CbinError):
     """What was written does not read back as what was read."""
 
 
-def _rebuild(kind: Any, problem: str, file: Any, chunk: int | None, remedy: str) -> Exception:
+def _rebuild(kind: type[CbinError], problem: str, file: Any, chunk: int | None, remedy: str) -> Exception:
     return kind(problem, file=file, chunk=chunk, remedy=remedy)

@@ -323,7 +323,7 @@ def _dtype(name: Any, fail: Callable[[str], NoReturn]) -> np.dtype:
     if isinstance(name, str) and len(name) > 32:
         fail(f"{_short(name)!r} is not a NumPy type.")
     try:
-        dtype = np.dtype(name)
+        dtype: np.dtype = np.dtype(name)
     except (TypeError, ValueError, SyntaxError):
         fail(f"{_short(name)!r} is not a NumPy type.")
     if dtype.kind not in "iuf" or dtype.subdtype is not None or dtype.itemsize > 16:

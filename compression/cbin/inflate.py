@@ -96,7 +96,8 @@ def _inflate_pieces(
     for piece in pieces:
         place = resolve(*piece, out, place) if piece is not None and place >= 0 else -1
     adler = int.from_bytes(checksum, "big")
-    return place == out.nbytes and library.libdeflate_adler32(1, out.ctypes.data, out.nbytes) == adler
+    is_sound: bool = place == out.nbytes and library.libdeflate_adler32(1, out.ctypes.data, out.nbytes) == adler
+    return is_sound
 
 
 def _inflate_until(library: ctypes.CDLL, body: np.ndarray, end: int, out: np.ndarray) -> int:
@@ -168,4 +169,5 @@ def _decompressor(library: ctypes.CDLL) -> int:
     held = _local.__dict__.get("decompressor")
     if held is None:
         held = _local.decompressor = _Decompressor(library)
-    return held.pointer
+    pointer: int = held.pointer
+    return pointer

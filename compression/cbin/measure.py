@@ -19,8 +19,8 @@ import cbin
 
 from .archive import open as open_archive
 from .archive import pack, unpack
-from .compressor import thread_count
 from .errors import FormatError
+from .source import thread_count
 
 READS = 15  # per round and duration, each with a reader that has read nothing yet
 

@@ -74,7 +74,8 @@ def times_of_samples(timestamps: np.ndarray, n_samples: int) -> np.ndarray:
         return timestamps.astype(np.float64)
     if wrong := wrong_clock(timestamps, n_samples):
         raise ValueError(wrong)
-    return np.interp(np.arange(n_samples), timestamps[:, 0], timestamps[:, 1])
+    times: np.ndarray = np.interp(np.arange(n_samples), timestamps[:, 0], timestamps[:, 1])
+    return times
 
 
 def wrong_reference(rows: np.ndarray, n_rows: int | None, target: str) -> str:

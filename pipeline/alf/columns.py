@@ -232,7 +232,8 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[345][0-9a-f]{3}-[89ab][0-9a-f]{3}-
 def _file_pattern() -> re.Pattern[str]:
     from one.alf import spec
 
-    return spec.regex(spec.FILE_SPEC)
+    pattern: re.Pattern[str] = spec.regex(spec.FILE_SPEC)
+    return pattern
 
 
 def definition(columns: tuple[Column, ...]) -> str:

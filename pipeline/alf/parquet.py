@@ -45,7 +45,7 @@ def _least_size(file: Any) -> int:
     """Bytes that it takes at least, from its footer."""
     about = file.metadata
     groups = [about.row_group(number) for number in range(about.num_row_groups)]
-    size = max(sum(group.total_byte_size for group in groups), 8 * about.num_rows * about.num_columns)
+    size: int = max(sum(group.total_byte_size for group in groups), 8 * about.num_rows * about.num_columns)
     for index in range(about.num_columns):
         n_values = sum(group.column(index).num_values for group in groups)
         size = max(size, n_values * max(8, about.schema.column(index).length))

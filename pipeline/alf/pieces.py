@@ -56,7 +56,8 @@ def array_of(column: pa.ChunkedArray) -> np.ndarray:
         column = column.cast(pa.int8())
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
-    return column.to_numpy()
+    values: np.ndarray = column.to_numpy()
+    return values
 
 
 def decode(piece: Piece, codes: Mapping[float, float]) -> np.ndarray:

@@ -51,14 +51,16 @@ def pixels(content: bytes) -> int:
     64000
     """
     if content.startswith(b"\x89PNG") and len(content) >= 24:
-        width, height = struct.unpack(">II", content[16:24])
-        return width * height
+        return _area(*struct.unpack(">II", content[16:24]))
     if content.startswith(b"GIF8") and len(content) >= 10:
-        width, height = struct.unpack("<HH", content[6:10])
-        return width * height
+        return _area(*struct.unpack("<HH", content[6:10]))
     if content.startswith(b"\xff\xd8"):
         return _pixels_of_jpeg(content)
     return 0
+
+
+def _area(width: int, height: int) -> int:
+    return width * height
 
 
 def _pixels_of_jpeg(content: bytes) -> int:
@@ -69,7 +71,6 @@ def _pixels_of_jpeg(content: bytes) -> int:
             at += 1
             continue
         if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):  # start of a frame
-            height, width = struct.unpack(">HH", content[at + 5 : at + 9])
-            return width * height
+            return _area(*struct.unpack(">HH", content[at + 5 : at + 9]))
         at += 2 + max(2, int.from_bytes(content[at + 2 : at + 4], "big"))
     return 0

@@ -77,11 +77,11 @@ class Connection(dj.Connection):
             return None
         opened = batch_of(self)
         if opened is None:
-            return super().query(query, args, **options)  # type: ignore[misc]
+            return super().query(query, args, **options)
         if opened.before(query, args):
             return None
         try:
-            return super().query(query, args, **options)  # type: ignore[misc]
+            return super().query(query, args, **options)
         except Exception:
             opened.is_broken = True
             raise

@@ -140,7 +140,9 @@ def parents_of(key: Mapping[str, Any]) -> list[dict[str, Any]]:
     litters = (subject.Litter & (subject.Litter.Pup & dict(key)).proj("litter")).to_dicts()
     if not litters or litters[0]["breeding_pair"] is None:
         return []
-    return (subject.BreedingPair.Parent & {"breeding_pair": litters[0]["breeding_pair"]}).to_dicts()
+    pair = {"breeding_pair": litters[0]["breeding_pair"]}
+    parents: list[dict[str, Any]] = (subject.BreedingPair.Parent & pair).to_dicts()
+    return parents
 
 
 def zygosities_of_offspring(parents: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -25,4 +25,5 @@ def follow(origin: Origin, table: str, edits: Sequence[Edit]) -> None:
 @functools.cache
 def _function(name: str) -> Follower:
     module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)
+    follower: Follower = getattr(importlib.import_module(module), function)
+    return follower

@@ -242,4 +242,5 @@ def _roll_back(connection: dj.Connection) -> None:
 def _digest(fetched: Any) -> str:
     import deepdiff
 
-    return deepdiff.DeepHash(fetched, ignore_iterable_order=False)[fetched]
+    digest: str = deepdiff.DeepHash(fetched, ignore_iterable_order=False)[fetched]
+    return digest

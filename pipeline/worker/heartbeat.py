@@ -158,12 +158,14 @@ def workers(connection: dj.Connection) -> list[dict[str, Any]]:
 
 def database_time(connection: dj.Connection) -> datetime.datetime:
     """The clock of the database, UTC."""
-    return connection.query(f"SELECT {NOW[connection.adapter.backend]}").fetchone()[0]
+    now: datetime.datetime = connection.query(f"SELECT {NOW[connection.adapter.backend]}").fetchone()[0]
+    return now
 
 
 def database_name() -> str:
     """The name of the schema of the workers, which tells this pipeline's tables from others on the same server."""
-    return _worker().database
+    name: str = _worker().database
+    return name
 
 
 def beat(raw: Any, backend: str, table: str, activities: dict[int, str]) -> None:
@@ -200,5 +202,6 @@ def _runs(holder: Holder, row: dict[str, Any] | None) -> bool:
     if start is None:
         return False
     if row is not None:
-        return abs((start - row["worker_start"]).total_seconds()) < _START_TOLERANCE_SECONDS
+        apart: datetime.timedelta = start - row["worker_start"]
+        return abs(apart.total_seconds()) < _START_TOLERANCE_SECONDS
     return (start - holder.reserved).total_seconds() < _CLOCK_TOLERANCE_SECONDS

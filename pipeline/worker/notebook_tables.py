@@ -38,7 +38,8 @@ def opener(tables: Sequence[type[dj.Table]]) -> Callable[[], list[type[dj.Table]
 
 def _open(pickled: bytes) -> list[type[dj.Table]]:
     pipeline.connect(create=False)
-    return pickle.loads(pickled)  # noqa: S301 (made by the process that started this one, for this one)
+    tables: list[type[dj.Table]] = pickle.loads(pickled)  # noqa: S301 (made by the process that started this one)
+    return tables
 
 
 class _Pickler(cloudpickle.Pickler):
@@ -56,7 +57,7 @@ class _Pickler(cloudpickle.Pickler):
         return super().reducer_override(obj)
 
 
-def _skeleton(kind: type, name: str, bases: tuple[type, ...]) -> type:
+def _skeleton(kind: type[type], name: str, bases: tuple[type, ...]) -> type:
     return kind(name, bases, {"__module__": "__main__"})
 
 

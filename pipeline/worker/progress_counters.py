@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import time
 from collections.abc import Mapping, Sequence
@@ -28,8 +29,9 @@ class Board:
         self._failed = memory.RawArray("q", n_slots * len(labels))
         self._current = memory.RawArray("i", [NOTHING] * n_slots)
         self._left = memory.RawArray("q", len(labels))
-        self._done_before = memory.RawArray("q", len(labels))
-        self._when = memory.RawArray("d", 2)  # end of the last pass (s since 1970), how long it took (s)
+        self._done_before: ctypes.Array[ctypes.c_longlong] = memory.RawArray("q", len(labels))
+        # end of the last pass (s since 1970), how long it took (s)
+        self._when: ctypes.Array[ctypes.c_double] = memory.RawArray("d", 2)
         self._idle = memory.RawValue("b", 0)
 
     def note(self, slot: int, label: str, failed: bool) -> None:

@@ -29,11 +29,12 @@ def _inputs() -> tuple[Input, ...]:
 def note(context: Context, lab: str, subject: str, note_text: str, image: str | None) -> str:
     """Write a remark on an animal."""
     animal = context.animal(lab, subject, alive=False)
-    row = {"note_id": str(uuid.uuid4()), "note_time": context.now, "note_object": "subject.Subject",
+    note_id = str(uuid.uuid4())
+    row = {"note_id": note_id, "note_time": context.now, "note_object": "subject.Subject",
            "note_object_id": animal["subject_uuid"], "note_text": note_text,
            "note_user": member_or_none(context.actor.person.name)}  # fmt: skip
     context.write("action.Note", [row | ({"note_image": image} if image else {})], "create")
-    return row["note_id"]
+    return note_id
 
 
 @action("register_animal", "Register an animal", "assign", *_inputs(),

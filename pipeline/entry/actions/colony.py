@@ -99,7 +99,7 @@ def _lab_of_pair(context: Context, pair: str) -> str:
     rows = (subjects.BreedingPair.Parent & {"breeding_pair": pair}).to_dicts()
     if not rows:
         context.fail("breeding_pair", f"there is no breeding pair {pair} with parents")
-    lab = rows[0]["lab"]
+    lab: str = rows[0]["lab"]
     animal = (subjects.Subject & {"lab": lab, "subject": rows[0]["subject"]}).fetch1("responsible_user")
     context.require("colony", lab, animal)
     return lab
@@ -263,12 +263,13 @@ def request_animals(context: Context, lab: str, request_count: int, line: str | 
     person = member_or_none(context.actor.person.name)
     if person is None:
         context.fail("", f"{context.actor.person.name} is not in the list of people: an admin can add them")
+    request_id = str(uuid.uuid4())
     row: dict[str, Any] = {
-        "request_id": str(uuid.uuid4()), "lab": lab, "request_user": person, "request_count": request_count,
+        "request_id": request_id, "lab": lab, "request_user": person, "request_count": request_count,
         "request_date": context.today(lab), "line": line, "request_due": request_due, "request_text": request_text,
     }  # fmt: skip
     context.write("subject.SubjectRequest", [{k: v for k, v in row.items() if v is not None}], "create")
-    return row["request_id"]
+    return request_id
 
 
 @action("answer_request", "Answer a request", "answer",

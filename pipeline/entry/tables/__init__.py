@@ -62,7 +62,8 @@ def class_of(table: str) -> type[dj.Table]:
     target: Any = importlib.import_module(f"pipeline.schemas.{schema}")
     for part in path:
         target = getattr(target, part)
-    return target
+    found: type[dj.Table] = target
+    return found
 
 
 def label_of(table: type[dj.Table]) -> str:
