@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from typing import NoReturn
 
 STOPPED = 130  # as in `neurojoint.cli.group`, which is not loaded yet when an interrupt can come
 _WORDS = "neurojoint: stopped: run the same command again to continue"
@@ -32,7 +33,32 @@ def run() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except KeyboardInterrupt:
         code = STOPPED
-    sys.exit(code)
+    _end(code)
+
+
+def _end(code: int | str | None) -> NoReturn:
+    """End the process when all that is registered for its end is done, without taking the interpreter apart.
+
+    That takes up to half a second once tables and arrays are imported, and crashes (`Fatal Python error`) if a thread
+    still waits in compiled code.
+    """
+    import atexit  # start-up time
+    import threading  # start-up time
+
+    threading._shutdown()  # type: ignore[attr-defined] # as multiprocessing ends its processes: waits for other threads
+    atexit._run_exitfuncs()
+    number = code if isinstance(code, int) else int(code is not None)
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:  # nobody reads it any more
+            pass
+        except OSError as error:
+            number = number or 1
+            os.write(2, f"neurojoint: the output could not be written: {error.strerror}\n".encode())
+    os._exit(number)
 
 
 def _interrupt(*_: object) -> None:

@@ -15,14 +15,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from exchange.transfers.backends import copying, reading
+from exchange.transfers.backends import copying, marker, reading, streams
+from exchange.transfers.backends.marker import MARKER
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
 from exchange.transfers.throttle import Throttle
 from pipeline.alf import disks
 from pipeline.errors import NeurojointError
 
-MARKER = ".neurojoint-repository"
-"""Below the root: says which repository it is, so that an empty mount point is not taken for it."""
 INCOMING = ".neurojoint-incoming"
 """Folder below the root for files that are not whole yet; registration passes hidden folders by."""
 _Any = TypeVar("_Any")
@@ -51,18 +50,13 @@ class Folder:
                 "mount its disk, then try again",
             )
         try:
-            marker = (self.root / MARKER).read_text(encoding="utf-8").strip()
+            said = (self.root / MARKER).read_text(encoding="utf-8")
         except FileNotFoundError:
-            marker = ""
+            said = ""
         except OSError as error:
             raise Unavailable(f"{self.root} cannot be read ({error.strerror})", "check its disk") from None
-        if marker != self.place.token and (writing or self.place.token or marker):
-            what = "has no marker file" if not marker else "belongs to another repository"
-            raise Unavailable(
-                f"the folder {self.root} {what}, so it is not taken for the repository {self.place.name}",
-                f"mount its disk; or, if this is it, `neurojoint transfer repository {self.place.name}`",
-            )
-        if not marker and not any(os.scandir(self.root)):
+        marker.check(self.place, said, writing=writing)
+        if not said.strip() and not any(os.scandir(self.root)):
             raise Unavailable(f"the folder {self.root} is empty", "its disk is probably not mounted")
 
     def local(self, path: str) -> Path:
@@ -153,12 +147,9 @@ class Folder:
     def fetch(self, jobs: Iterable[Job], progress: Progress) -> Iterator[Outcome]:
         """See `Backend.fetch`."""
         throttle = Throttle(self.place.bandwidth)
-        for job in jobs:
-            try:
-                copying.copy(str(self.local(job.path)), str(job.local), job.size, progress, throttle)
-                yield job, None
-            except Exception as error:
-                yield job, error
+        return streams.one_by_one(
+            jobs, lambda job: copying.copy(str(self.local(job.path)), str(job.local), job.size, progress, throttle)
+        )
 
     def read(self, paths: Sequence[str], progress: Progress) -> Iterator[tuple[str, Found | Exception]]:
         """See `Backend.read`: from the disk, not from what the kernel remembers."""

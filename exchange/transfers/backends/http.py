@@ -66,12 +66,7 @@ class Http:
     def fetch(self, jobs: Iterable[Job], progress: Progress) -> Iterator[Outcome]:
         """See `Backend.fetch`; after a cut it goes on where it was, if the server knows ranges."""
         throttle = Throttle(self.place.bandwidth)
-        for job in jobs:
-            try:
-                streams.save(job.local, self._blocks(job.path), progress, throttle)
-                yield job, None
-            except Exception as error:
-                yield job, error
+        return streams.one_by_one(jobs, lambda job: streams.save(job.local, self._blocks(job.path), progress, throttle))
 
     def read(self, paths: Sequence[str], progress: Progress) -> Iterator[tuple[str, Found | Exception]]:
         """See `Backend.read`."""

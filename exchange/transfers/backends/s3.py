@@ -96,22 +96,16 @@ class S3:
         config = TransferConfig(
             multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=4, use_threads=not self.place.bandwidth
         )
-        for job in jobs:
-            try:
-                self._put(job, config, throttled(progress, throttle))
-                yield job, None
-            except Exception as error:
-                yield job, self._as_ours(error)
+        return streams.one_by_one(
+            jobs, lambda job: self._put(job, config, throttled(progress, throttle)), self._as_ours
+        )
 
     def fetch(self, jobs: Iterable[Job], progress: Progress) -> Iterator[Outcome]:
         """See `Backend.fetch`."""
         throttle = Throttle(self.place.bandwidth)
-        for job in jobs:
-            try:
-                streams.save(job.local, self._blocks(job.path), progress, throttle)
-                yield job, None
-            except Exception as error:
-                yield job, self._as_ours(error)
+        return streams.one_by_one(
+            jobs, lambda job: streams.save(job.local, self._blocks(job.path), progress, throttle), self._as_ours
+        )
 
     def read(self, paths: Sequence[str], progress: Progress) -> Iterator[tuple[str, Found | Exception]]:
         """See `Backend.read`."""

@@ -13,8 +13,9 @@ from typing import Any
 import paramiko
 from paramiko.sftp import CMD_EXTENDED
 
-from exchange.transfers.backends import streams
-from exchange.transfers.backends.folder import INCOMING, MARKER
+from exchange.transfers.backends import marker, streams
+from exchange.transfers.backends.folder import INCOMING
+from exchange.transfers.backends.marker import MARKER
 from exchange.transfers.backends.reading import CHUNK
 from exchange.transfers.backends.ssh import KEY_CHANGED
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
@@ -41,15 +42,10 @@ class Sftp:
             sftp.stat(self._root)
             try:
                 with sftp.open(f"{self._root}/{MARKER}") as file:
-                    marker = file.read(200).decode("utf-8", "replace").strip()
+                    said = file.read(200).decode("utf-8", "replace")
             except FileNotFoundError:
-                marker = ""
-        if marker != self.place.token and (writing or self.place.token or marker):
-            what = "has no marker file" if not marker else "belongs to another repository"
-            raise Unavailable(
-                f"the folder {self._root} of {self.place.host} {what}",
-                f"mount its disk; or, if this is it, `neurojoint transfer repository {self.place.name}`",
-            )
+                said = ""
+        marker.check(self.place, said, writing=writing)
 
     def mark(self, token: str) -> None:
         """See `Backend.mark`."""
@@ -86,24 +82,22 @@ class Sftp:
     def send(self, jobs: Iterable[Job], progress: Progress) -> Iterator[Outcome]:
         """See `Backend.send`."""
         throttle = Throttle(self.place.bandwidth)
-        for job in jobs:
-            try:
-                with self._explained():
-                    self._put(job, throttled(progress, throttle))
-                yield job, None
-            except Exception as error:
-                yield job, error
+
+        def put(job: Job) -> None:
+            with self._explained():
+                self._put(job, throttled(progress, throttle))
+
+        return streams.one_by_one(jobs, put)
 
     def fetch(self, jobs: Iterable[Job], progress: Progress) -> Iterator[Outcome]:
         """See `Backend.fetch`."""
         throttle = Throttle(self.place.bandwidth)
-        for job in jobs:
-            try:
-                with self._explained():
-                    streams.save(job.local, self._blocks(job.path), progress, throttle)
-                yield job, None
-            except Exception as error:
-                yield job, error
+
+        def get(job: Job) -> None:
+            with self._explained():
+                streams.save(job.local, self._blocks(job.path), progress, throttle)
+
+        return streams.one_by_one(jobs, get)
 
     def read(self, paths: Sequence[str], progress: Progress) -> Iterator[tuple[str, Found | Exception]]:
         """See `Backend.read`: the protocol has no hashes."""

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from exchange.transfers.backends.folder import INCOMING, MARKER
+from exchange.transfers.backends import marker
+from exchange.transfers.backends.folder import INCOMING
+from exchange.transfers.backends.marker import MARKER
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
 from pipeline.errors import NeurojointError
 
@@ -53,13 +55,8 @@ class Ssh:
 
     def check(self, writing: bool = False) -> None:
         """See `Backend.check`."""
-        marker = self._run(f"test -d . && cat {MARKER} 2>/dev/null || true").decode("utf-8", "replace").strip()
-        if marker != self.place.token and (writing or self.place.token or marker):
-            what = "has no marker file" if not marker else "belongs to another repository"
-            raise Unavailable(
-                f"the folder {self._root} of {self.place.host} {what}",
-                f"mount its disk; or, if this is it, `neurojoint transfer repository {self.place.name}`",
-            )
+        said = self._run(f"test -d . && cat {MARKER} 2>/dev/null || true").decode("utf-8", "replace")
+        marker.check(self.place, said, writing=writing)
 
     def mark(self, token: str) -> None:
         """See `Backend.mark`."""

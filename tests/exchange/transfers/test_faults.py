@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exchange.transfers import ledger, patrol, plan, run
-from exchange.transfers.backends.folder import MARKER
+from exchange.transfers.backends.marker import MARKER
 from exchange.transfers.free import free, propose
 from exchange.transfers.retrieve import retrieve
 from pipeline.database.bulk import fetch_columns
