@@ -1,4 +1,4 @@
-"""However a command ends: what it wrote arrives, what was registered for its end is done, and the exit code is right."""
+"""At the end of a command its output arrives, what was registered is done, and the exit code is right."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ command._end({code!r})
 def end(folder: Path, code: object, **options) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-c", END.format(code=code), str(folder)], stderr=subprocess.PIPE, text=True, timeout=60,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
         **({"stdout": subprocess.PIPE} | options),
     )  # fmt: skip
 
@@ -44,9 +45,9 @@ def test_what_is_under_way_ends_first(tmp_path, code, number):
     assert {path.name for path in tmp_path.iterdir()} == {"worked", "registered"}
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 def test_output_that_nobody_could_read_is_an_error(tmp_path):
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         ended = end(tmp_path, 0, stdout=full)
     assert (
         ended.returncode == 1
