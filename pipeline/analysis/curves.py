@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # its modules are imported when they are asked for, and few who import this one fit
 from numpy.typing import ArrayLike
-from scipy import optimize
 from scipy.special import erf, expit, xlog1py, xlogy
 
 from pipeline.analysis.arrays import Booleans, Floats
@@ -156,6 +156,7 @@ def fit(
         slopes = _slopes(x, centre, width, values[2], values[3], function) * [extent, width, 1.0, 1.0]
         return -float(np.sum(xlogy(yes, p) + xlog1py(total - yes, -p))), by_p @ slopes
 
+    climb = scipy.optimize.minimize
     first = (0.04 if guess is None else guess, 0.04)
     grid = [np.array([c, np.log(w), *first]) for c in np.linspace(0, 1, 11) for w in (0.02, 0.05, 0.1, 0.2, 0.4, 1.0)]
     fits = []
@@ -163,7 +164,7 @@ def fit(
         order = np.argsort([loss(item, sign)[0] for item in grid], kind="stable")
         starts = [grid[place] for place in order[:2]]
         fits += [
-            (optimize.minimize(loss, start, (sign,), "L-BFGS-B", True, bounds=bounds, options={"ftol": 1e-12}), sign)
+            (climb(loss, start, (sign,), "L-BFGS-B", True, bounds=bounds, options={"ftol": 1e-12}), sign)
             for start in starts
         ]
     best, sign = min(fits, key=lambda pair: pair[0].fun)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import difflib
 import functools
+import importlib.abc
+import importlib.machinery
+import importlib.util
 import logging
 import re
 import struct
+import sys
+import types
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,7 +33,7 @@ def apply(every_table: Callable[[], list[Any]]) -> None:
     _refuse_unknown_names_in_restrictions()
     _load_dependencies_once_for_all_job_tables()
     _resolve_types_once()
-    _know_headings_in_cascades()
+    _when_imported("datajoint.diagram", _know_headings_in_cascades)  # it imports matplotlib, and only deletes need it
     logging.getLogger("datajoint").setLevel(logging.WARNING)
 
 
@@ -209,7 +214,7 @@ def _refuse_unknown_names_in_restrictions() -> None:
 
 def _know_headings_in_cascades() -> None:
     """A cascade asks the database for the heading of each dependent table, and of each again at every step."""
-    from datajoint import Diagram
+    from datajoint.diagram import Diagram
     from datajoint.table import FreeTable
 
     original = Diagram._restricted_table
@@ -232,6 +237,36 @@ def _know_headings_in_cascades() -> None:
 
     _restricted_table.patched = True  # type: ignore[attr-defined]
     Diagram._restricted_table = _restricted_table
+
+
+def _when_imported(name: str, act: Callable[[], None]) -> None:
+    """Call `act` as soon as somebody imports a module, or now if it is there."""
+    if name in sys.modules:
+        act()
+    elif not any(isinstance(finder, _Awaited) and finder.name == name for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Awaited(name, act))
+
+
+class _Awaited(importlib.abc.MetaPathFinder):
+    """Stands before the other finders until the module is asked for, and adds a call to its import."""
+
+    def __init__(self, name: str, act: Callable[[], None]) -> None:
+        self.name, self._act = name, act
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        if name != self.name:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def exec_module(module: types.ModuleType) -> None:
+                execute(module)
+                self._act()
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
 
 
 def _mappings(restriction: Any) -> list[Mapping[str, Any]]:
@@ -308,7 +343,13 @@ def _load_dependencies_once_for_all_job_tables() -> None:
         kept = vars(self._connection).setdefault("_keys_of_job_tables", {})
         table = (self._target.full_table_name, tuple(self._target.primary_key))
         if table not in kept:
-            kept[table] = original(self)
+            graph = self._connection.dependencies
+            graph.load(force=table[0] not in graph)
+            graph.load = lambda *_, **__: None
+            try:
+                kept[table] = original(self)
+            finally:
+                del graph.load
         return list(kept[table])
 
     attributes.patched = True  # type: ignore[attr-defined]

@@ -373,7 +373,7 @@ def test_the_fit_works_where_no_compiled_code_can_be_kept():
     script = (
         "import numpy as np\n"
         "from pipeline.analysis import _psychometric_kernels as kernels\n"
-        "assert type(kernels.log_likelihood._cache).__name__ == 'NullCache'\n"
+        "assert type(kernels.log_likelihood.compiled._cache).__name__ == 'NullCache'\n"
         "half = np.array([0.0])\n"
         "print(kernels.log_likelihood(np.array([0.0, 10.0, 0.0, 0.0]), half, np.array([4.0]), np.array([2.0])))"
     )

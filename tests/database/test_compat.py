@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import json
+import os
 import pickle
 import subprocess
 import sys
@@ -146,7 +148,7 @@ def test_a_name_that_a_table_does_not_have_is_an_error_in_a_restriction(database
 
 
 def test_every_access_to_jobs_still_loads_all_foreign_keys(database, monkeypatch):
-    """Patched, they are loaded once for each table and connection."""
+    """Patched, they are loaded once for all tables of a connection."""
     from datajoint.dependencies import Dependencies
 
     from pipeline import behavior
@@ -158,6 +160,36 @@ def test_every_access_to_jobs_still_loads_all_foreign_keys(database, monkeypatch
     assert not loads
     source = "import inspect; print('dependencies.load()' in inspect.getsource(dj.jobs.Job._get_fk_derived_pk_attrs))"
     assert without_patches(source) == "True"
+
+
+def test_the_job_tables_of_all_tables_need_the_foreign_keys_once(database, monkeypatch):
+    """`neurojoint status` asks for each of 42."""
+    from pipeline import behavior
+
+    vars(database).pop("_keys_of_job_tables", None)
+    database.dependencies.clear()
+    asked = []
+    ask = database.adapter.load_foreign_keys_sql
+    monkeypatch.setattr(database.adapter, "load_foreign_keys_sql", lambda *args: asked.append(args) or ask(*args))
+    for table in (behavior.TrialSet, behavior.WheelMoveSet, behavior.TrialSet):
+        assert table().jobs.primary_key == table().primary_key
+    assert len(asked) == 1
+
+
+def test_connecting_imports_nothing_that_only_some_commands_need(server):
+    """Matplotlib came with DataJoint's diagram, numba with the kernels, scipy's optimisation with a fit."""
+    code = (
+        "import os, sys, json, pipeline; from pipeline.settings import settings, override\n"
+        "with override(**json.loads(os.environ['GIVEN'])): pipeline.connect()\n"
+        "print([name for name in ('matplotlib', 'numba', 'scipy.optimize', 'scipy.stats')"
+        " if name in sys.modules])\n"
+        "import datajoint as dj; print(dj.Diagram._restricted_table.patched)"
+    )
+    given = json.dumps({name: str(value) for name, value in server.items()})
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"GIVEN": given}, capture_output=True, text=True, check=False
+    )
+    assert ran.stdout.split("\n")[:2] == ["[]", "True"], ran.stderr
 
 
 def test_vectors_are_still_taken_apart_value_by_value():
