@@ -17,19 +17,18 @@ import argparse
 import datetime
 import hashlib
 import json
-import os
 import re
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+from benchmarks.own_home import own_home
 
 NAMES = (
     "alf/_ibl_trials.choice.npy", "alf/_ibl_trials.contrastLeft.npy", "alf/_ibl_trials.contrastRight.npy",
@@ -63,18 +62,8 @@ def main() -> None:
     if options.side:
         print(json.dumps(_side(options.side, options.root)))
         return
-    home = options.keep or Path(tempfile.mkdtemp(prefix="neurojoint-benchmark-"))
-    home.mkdir(mode=0o711, exist_ok=True)
-    home.chmod(0o711)
-    os.environ["NEUROJOINT_HOME"] = str(home)
-    from pipeline.database import embedded
-
-    try:
+    with own_home(options.keep) as home:
         _measure(home / "root", options.sessions, options.repeats, 1 if options.quick else options.repeats)
-    finally:
-        embedded.stop(home)
-        if options.keep is None:
-            shutil.rmtree(home, ignore_errors=True)
 
 
 def _measure(root: Path, n_sessions: int, repeats: int, client_repeats: int) -> None:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 import datajoint as dj
 import numpy as np
@@ -21,9 +19,9 @@ from datajoint.heading import Heading
 SHIPPED = {(Heading, "attributes"): Heading.attributes, (QueryExpression, "to_dicts"): QueryExpression.to_dicts}
 
 import pipeline  # noqa: E402 - it patches what SHIPPED holds
-from pipeline import acquisition, behavior, lab, settings, subject  # noqa: E402
+from benchmarks.own_home import own_home  # noqa: E402
+from pipeline import acquisition, behavior, lab, subject  # noqa: E402
 from pipeline.alf import columns as alf  # noqa: E402
-from pipeline.database import embedded  # noqa: E402
 from pipeline.database.bulk import fetch_columns, insert_many  # noqa: E402
 
 CLAIMED_RATIO = 5
@@ -34,13 +32,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="neurojoint-benchmark-"))
-    home.chmod(0o711)
-    try:
-        with settings.override(home=home):
-            _measure(pipeline.connect(), options.rows, options.repeats)
-    finally:
-        embedded.stop(home)
+    with own_home():
+        _measure(pipeline.connect(), options.rows, options.repeats)
 
 
 def _measure(connection: dj.Connection, n_rows: int, repeats: int) -> None:

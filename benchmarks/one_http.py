@@ -14,17 +14,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
 from pathlib import Path
+
+from benchmarks.own_home import own_home
 
 CLIENTS, CLAIMED_MS = 8, 100
 REQUESTS = {
@@ -53,18 +52,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="make the database here, or use the one that is here")
     parser.add_argument("--no-peer", action="store_true", help="leave out the client's own class (half a minute)")
     options = parser.parse_args()
-    home = options.keep or Path(tempfile.mkdtemp(prefix="neurojoint-benchmark-"))
-    home.mkdir(mode=0o711, exist_ok=True)
-    home.chmod(0o711)
-    os.environ["NEUROJOINT_HOME"] = str(home)
-    from pipeline.database import embedded
-
-    try:
+    with own_home(options.keep) as home:
         _measure(home, options.sessions, options.requests, not options.no_peer)
-    finally:
-        embedded.stop(home)
-        if options.keep is None:
-            shutil.rmtree(home, ignore_errors=True)
 
 
 def _measure(home: Path, n_sessions: int, n_requests: int, with_peer: bool) -> None:

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +20,8 @@ import numpy as np
 
 import ingest
 import pipeline
-from pipeline import ephys, settings
-from pipeline.database import embedded
+from benchmarks.own_home import own_home
+from pipeline import ephys
 
 CLAIMED_SECONDS = 0.010
 HOURS = 2.0
@@ -36,15 +34,9 @@ def main() -> int:
     parser.add_argument("--units", type=int, default=500)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="neurojoint-benchmark-"))
-    home.chmod(0o711)
-    try:
-        with settings.override(home=home):
-            pipeline.connect()
-            return 0 if measure(home, options.spikes, options.units, options.repeats) else 1
-    finally:
-        embedded.stop(home)
-        shutil.rmtree(home, ignore_errors=True)
+    with own_home() as home:
+        pipeline.connect()
+        return 0 if measure(home, options.spikes, options.units, options.repeats) else 1
 
 
 def measure(home: Path, n_spikes: int, n_units: int, repeats: int) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import tempfile
 import time
 from pathlib import Path
 
@@ -17,8 +16,8 @@ import numpy as np
 
 import ingest
 import pipeline
-from pipeline import acquisition, behavior, lab, settings, subject
-from pipeline.database import embedded
+from benchmarks.own_home import own_home
+from pipeline import acquisition, behavior, lab, subject
 from pipeline.database.bulk import insert_many
 from pipeline.queries.trial_counts import count_trials
 
@@ -35,15 +34,10 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=200, help="sessions over which a condition is counted")
     parser.add_argument("--trials", type=int, default=625, help="in each session")
     options = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="neurojoint-benchmark-"))
-    home.chmod(0o711)
-    try:
-        with settings.override(home=home):
-            pipeline.connect()
-            _ingest(home, options.files, options.trials)
-            _query(options.sessions, options.trials)
-    finally:
-        embedded.stop(home)
+    with own_home() as home:
+        pipeline.connect()
+        _ingest(home, options.files, options.trials)
+        _query(options.sessions, options.trials)
 
 
 def _ingest(home: Path, n_sessions: int, n_trials: int) -> None:

@@ -6,7 +6,6 @@ import tempfile
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from hdmf.common import DynamicTable
 from pynwb import NWBFile, TimeSeries
@@ -115,23 +114,14 @@ def contents(nwbfile: NWBFile) -> list[str]:
     """A line for each time series and table: where it is, what it is, how much."""
     lines = []
     for thing in nwbfile.objects.values():
+        what = f"{reading.place_in_file(thing)}: {type(thing).__name__}"
         if isinstance(thing, TimeSeries):
             shape = getattr(thing.data, "shape", None) or (len(thing.data),) if thing.data is not None else ()
             size = " x ".join(f"{item:,}" for item in shape)
-            lines.append(f"{_place(thing)}: {type(thing).__name__}, {size} {thing.unit or ''}".rstrip())
+            lines.append(f"{what}, {size} {thing.unit or ''}".rstrip())
         elif isinstance(thing, DynamicTable):
-            lines.append(
-                f"{_place(thing)}: {type(thing).__name__}, {len(thing.id):,} rows, {len(thing.colnames)} columns"
-            )
+            lines.append(f"{what}, {len(thing.id):,} rows, {len(thing.colnames)} columns")
     return sorted(lines)
-
-
-def _place(thing: Any) -> str:
-    parts = [thing.name]
-    while thing.parent is not None and not isinstance(thing.parent, NWBFile):
-        thing = thing.parent
-        parts.append(thing.name)
-    return "/".join(reversed(parts))
 
 
 def _program(nwbfile: NWBFile) -> str:

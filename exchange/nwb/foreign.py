@@ -28,7 +28,7 @@ from pynwb.image import ImageSeries
 from exchange.nwb import conventions, foreign_units
 from exchange.nwb.foreign_session import Session, attribute
 from exchange.nwb.placing import Choices, Intake, Line, place, session_path
-from exchange.nwb.reading import as_array, timestamps
+from exchange.nwb.reading import as_array, place_in_file, timestamps
 from pipeline.alf import columns as alf
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.schemas import subject as subject_schema
@@ -220,7 +220,7 @@ def _objects(session: Session, nwbfile: NWBFile) -> None:
     things = [thing for thing in nwbfile.objects.values() if id(thing) not in done]
     names = _alf_names([thing for thing in things if isinstance(thing, TimeSeries | DynamicTable)])
     for thing in things:
-        name = f"{type(thing).__name__} {_path(thing)}"
+        name = f"{type(thing).__name__} {place_in_file(thing)}"
         if not isinstance(thing, TimeSeries | DynamicTable):
             if not _is_part(thing):
                 session.left(name, f"a {type(thing).__name__} has no place in ALF")
@@ -250,7 +250,7 @@ def _alf_names(things: Sequence[Any]) -> dict[int, str]:
         counts = Counter(targets.values())
         for thing in things:
             if counts[targets[id(thing)]] > 1:
-                targets[id(thing)] = attribute(" ".join(_path(thing).split("/")[-depth:]))
+                targets[id(thing)] = attribute(" ".join(place_in_file(thing).split("/")[-depth:]))
     return targets
 
 
@@ -322,11 +322,3 @@ def _events(session: Session, table: DynamicTable, name: str, target: str) -> No
     for column in columns.values():
         if column.name != "timestamp" and not isinstance(column, VectorIndex):
             _column(session, column, f"{name}.{column.name}", f"alf/{target}", attribute(column.name))
-
-
-def _path(thing: Any) -> str:
-    parts = [thing.name]
-    while thing.parent is not None and not isinstance(thing.parent, NWBFile):
-        thing = thing.parent
-        parts.append(thing.name)
-    return "/".join(reversed(parts))

@@ -185,6 +185,15 @@ class Cells:
         return values[:, int(index)] if index else values
 
 
+def place_in_file(thing: Any) -> str:
+    """The names that lead to an object of a file."""
+    parts = [thing.name]
+    while thing.parent is not None and not isinstance(thing.parent, NWBFile):
+        thing = thing.parent
+        parts.append(thing.name)
+    return "/".join(reversed(parts))
+
+
 def as_array(data: Any) -> np.ndarray:
     """The values of a column or series as an array; text as objects."""
     values = np.asarray(data[:])

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AnyArray", "Booleans", "Dates", "Floats", "Integers", "Numbers", "Texts", "group_sums"]
+__all__ = ["AnyArray", "Booleans", "Dates", "Floats", "Integers", "Numbers", "Texts", "group_sums", "plain"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -29,3 +29,8 @@ def group_sums(groups: Integers, values: Floats, n_groups: int) -> Floats:
     array([0., 0.])
     """
     return np.bincount(groups, values, n_groups).astype(np.float64, copy=False)
+
+
+def plain(values: Numbers) -> Floats:
+    """Contiguous writable float64, the one type that the kernels are compiled for; a copy only where it is not so."""
+    return np.require(values, np.float64, ["C", "W"])

@@ -7,8 +7,7 @@ from numpy.typing import ArrayLike
 
 from pipeline.analysis import _correlogram_kernels as kernels
 from pipeline.analysis import _threads
-from pipeline.analysis.arrays import Floats, Integers
-from pipeline.analysis.peths import plain
+from pipeline.analysis.arrays import Floats, Integers, plain
 from pipeline.analysis.spikes import checked_groups
 
 __all__ = ["Correlograms", "autocorrelograms", "cross_correlogram", "cross_correlograms"]

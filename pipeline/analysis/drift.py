@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pipeline.analysis import _drift_kernels as kernels
-from pipeline.analysis.arrays import Floats, Integers
-from pipeline.analysis.peths import bin_centres, plain
+from pipeline.analysis.arrays import Floats, Integers, plain
+from pipeline.analysis.peths import bin_centres
 
 __all__ = ["DepthPeth", "DepthProfile", "DriftMap", "depth_peth", "depth_profile", "drift_map"]
 

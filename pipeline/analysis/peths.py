@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.analysis import _peth_kernels as kernels
 from pipeline.analysis import _threads
-from pipeline.analysis.arrays import AnyArray, Floats, Integers, Numbers
+from pipeline.analysis.arrays import AnyArray, Floats, Integers, plain
 from pipeline.analysis.spikes import checked_groups
 
 __all__ = ["Peths", "bin_centres", "counts", "peths", "population_rate", "raster"]
@@ -241,11 +241,6 @@ def population_rate(times: ArrayLike, start: float, end: float, bin: float) -> t
         raise ValueError(f"need a bin above zero and an end after the start, not {bin}, {start} to {end}")
     edges = start + np.arange(int((end - start) / bin + 1e-9) + 1) * bin
     return (edges[:-1] + edges[1:]) / 2, np.histogram(times, edges)[0] / bin if edges.size > 1 else np.empty(0)
-
-
-def plain(values: Numbers) -> Floats:
-    """Contiguous writable float64, the one type that the kernels are compiled for; a copy only where it is not so."""
-    return np.require(values, np.float64, ["C", "W"])
 
 
 def _n_bins(pre: float, post: float, bin: float) -> tuple[int, int]:

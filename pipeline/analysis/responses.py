@@ -12,8 +12,7 @@ from scipy.special import bdtrc, ndtr
 
 from pipeline.analysis import _peth_kernels as kernels
 from pipeline.analysis import _threads
-from pipeline.analysis.arrays import AnyArray, Booleans, Floats, Integers, Numbers
-from pipeline.analysis.peths import plain
+from pipeline.analysis.arrays import AnyArray, Booleans, Floats, Integers, Numbers, plain
 from pipeline.analysis.spikes import checked_groups
 
 __all__ = [

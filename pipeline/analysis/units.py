@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from pipeline.analysis import _refractory, _threads
 from pipeline.analysis import _unit_kernels as kernels
-from pipeline.analysis.arrays import AnyArray, Floats, Integers, Numbers
+from pipeline.analysis.arrays import AnyArray, Floats, Integers, Numbers, plain
 from pipeline.analysis.spikes import checked_groups
 
 __all__ = ["METRICS", "MetricRules", "spike_width", "unit_metrics"]
@@ -165,10 +165,10 @@ def unit_metrics(
     def piece(first: int, last: int) -> dict[str, AnyArray]:
         spikes = slice(offsets[first], offsets[last])
         return _metrics(
-            _plain(times[spikes]),
+            plain(times[spikes]),
             offsets[first : last + 1] - offsets[first],
-            None if amplitudes is None else _plain(amplitudes[spikes]),
-            None if places is None else _plain(places[spikes]),
+            None if amplitudes is None else plain(amplitudes[spikes]),
+            None if places is None else plain(places[spikes]),
             bounds,
             rules,
         )
@@ -218,11 +218,6 @@ def spike_width(templates: ArrayLike, sampling_rate: float) -> Floats:
     after = np.where(np.arange(n_samples) >= extreme[:, np.newaxis], -sign * wave, -np.inf).argmax(axis=1)
     width = (after - extreme) * -sign[:, 0] / sampling_rate * 1000
     return np.where(sign[:, 0] == 0, np.nan, width)
-
-
-def _plain(values: Numbers) -> Floats:
-    """Contiguous writable float64, the one type that the kernels are compiled for; a copy only where it is not so."""
-    return np.require(values, np.float64, ["C", "W"])
 
 
 def _metrics(

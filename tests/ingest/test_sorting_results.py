@@ -144,10 +144,10 @@ def test_measures_are_the_truth_at_the_true_spikes(tmp_path):
     insertion = simulate_insertion(units=units, duration=5.0, n_sites=96, n_silent=0)
     raw = np.fromfile(write_recording(tmp_path, insertion, 5.0, noise=5.0), np.int16).reshape(-1, 97)
     spikes, channels = insertion.objects["spikes"], insertion.objects["channels"]
-    measured = measures.measure(
-        lambda first, last: raw[first:last, :-1] * np.float32(2.34375e-6), len(raw), RATE,
-        channels["localCoordinates"], spikes["samples"], spikes["clusters"],
-    )  # fmt: skip
+    recording = measures.Recording(
+        lambda first, last: raw[first:last, :-1] * np.float32(2.34375e-6), len(raw), RATE, channels["localCoordinates"]
+    )
+    measured = measures.measure(recording, spikes["samples"], spikes["clusters"])
     for number in range(2):
         mine = spikes["clusters"] == number
         assert np.mean(measured.amps[mine]) == pytest.approx(spikes["amps"][mine].mean(), rel=0.03)

@@ -334,11 +334,11 @@ class _Import:
             return None
         gains = np.asarray(there["volts_per_bit"], np.float32)[raw]
         self.tell(f"{self.source}: measuring waveforms of {int(clusters.max()) + 1} units")
-        with files.open_recording({"dataset_id": one.dataset_id}) as recording:
-            return measures.mean_waveforms(
-                lambda first, last: recording[first:last][:, raw] * gains, one.n_samples, one.sampling_rate, positions,
-                result.samples, clusters,
-            )  # fmt: skip
+        with files.open_recording({"dataset_id": one.dataset_id}) as opened:
+            recording = measures.Recording(
+                lambda first, last: opened[first:last][:, raw] * gains, one.n_samples, one.sampling_rate, positions
+            )
+            return measures.mean_waveforms(recording, result.samples, clusters)
 
 
 def _changes(before: Path, result: Sorted) -> dict[str, Any]:

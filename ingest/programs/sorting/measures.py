@@ -22,6 +22,23 @@ FAR_AWAY, FEWEST_UNITS = 200.0, 3
 
 
 @dataclass(frozen=True)
+class Recording:
+    """A raw recording as it is measured.
+
+    Attributes
+    ----------
+    volts : function (first, last) -> samples x channels, V, of the neural channels.
+    n_samples, sampling_rate : Hz.
+    positions : channels x 2, um, across and along the shank.
+    """
+
+    volts: Callable[[int, int], np.ndarray]
+    n_samples: int
+    sampling_rate: float
+    positions: np.ndarray
+
+
+@dataclass(frozen=True)
 class Measured:
     """Rows are clusters in ascending order of their numbers, or spikes."""
 
@@ -32,15 +49,7 @@ class Measured:
     depths: np.ndarray  # um, spikes: from the tip
 
 
-def measure(
-    volts: Callable[[int, int], np.ndarray],
-    n_samples: int,
-    sampling_rate: float,
-    positions: np.ndarray,
-    samples: np.ndarray,
-    clusters: np.ndarray,
-    seed: int = 0,
-) -> Measured:
+def measure(recording: Recording, samples: np.ndarray, clusters: np.ndarray, seed: int = 0) -> Measured:
     """Measure spikes in a recording, which is read twice, a second at a time.
 
     The waveform of a cluster is the mean over 200 of its spikes, each less its own mean. The amplitude of a spike is
@@ -50,31 +59,28 @@ def measure(
 
     Parameters
     ----------
-    volts : function (first, last) -> samples x channels, V, of the neural channels.
-    n_samples, sampling_rate : of the recording, Hz.
-    positions : channels x 2, um, across and along the shank.
     samples, clusters : of the spikes, ascending samples; clusters are 0, 1, …
     """
     k = int(clusters.max()) + 1
     chosen = _choose(clusters, k, np.random.default_rng(seed))
-    means, best, by_distance = _means(volts, n_samples, sampling_rate, positions, samples, clusters, chosen)
+    means, best, by_distance = _means(recording, samples, clusters, chosen)
     near = by_distance[:, :N_NEAR]
     stored = by_distance[:, :N_CHANNELS]
     course = means[np.arange(k), :, best]
     on_near = np.take_along_axis(means, near[:, None], axis=2)
     factor = np.ptp(course, axis=1) / np.maximum((on_near**2).sum(axis=(1, 2)), 1e-30)
     amps, depths = np.empty(len(samples)), np.empty(len(samples))
-    for cut, at in _pieces(volts, n_samples, sampling_rate, samples):
+    for cut, at in _pieces(recording, samples):
         mine = clusters[at]
         snippets = cut(np.arange(len(mine)), near[mine])
         amps[at] = np.einsum("stc,stc->s", snippets, on_near[mine], optimize=True) * factor[mine]
         fit = np.einsum("stc,st->sc", snippets, course[mine], optimize=True).clip(min=0) ** 2
         fit += 1e-12 * fit.max(initial=0) + 1e-30
-        depths[at] = (fit * positions[near[mine], 1]).sum(axis=1) / fit.sum(axis=1)
+        depths[at] = (fit * recording.positions[near[mine], 1]).sum(axis=1) / fit.sum(axis=1)
     return Measured(
         waveforms=np.take_along_axis(means, stored[:, None], axis=2).astype(np.float32),
         waveforms_channels=stored,
-        peak_to_trough=(course.argmax(axis=1) - course.argmin(axis=1)) / sampling_rate * 1e3,
+        peak_to_trough=(course.argmax(axis=1) - course.argmin(axis=1)) / recording.sampling_rate * 1e3,
         amps=amps,
         depths=depths,
     )
@@ -92,14 +98,7 @@ class Waveforms:
 
 
 def mean_waveforms(
-    volts: Callable[[int, int], np.ndarray],
-    n_samples: int,
-    sampling_rate: float,
-    positions: np.ndarray,
-    samples: np.ndarray,
-    clusters: np.ndarray,
-    most_seconds: int = 120,
-    seed: int = 0,
+    recording: Recording, samples: np.ndarray, clusters: np.ndarray, most_seconds: int = 120, seed: int = 0
 ) -> Waveforms:
     """Mean waveforms of clusters without reading the whole recording; parameters as in `measure`.
 
@@ -108,20 +107,20 @@ def mean_waveforms(
     """
     rng = np.random.default_rng(seed)
     k = int(clusters.max()) + 1
-    n_seconds = max(1, int(np.ceil(n_samples / sampling_rate)))
+    n_seconds = max(1, int(np.ceil(recording.n_samples / recording.sampling_rate)))
     read = np.zeros(n_seconds, bool)
     read[np.unique(np.linspace(0, n_seconds - 1, min(n_seconds, most_seconds)).astype(int))] = True
-    inside = np.flatnonzero(read[(samples // round(_SECONDS * sampling_rate)).clip(0, n_seconds - 1)])
+    inside = np.flatnonzero(read[(samples // round(_SECONDS * recording.sampling_rate)).clip(0, n_seconds - 1)])
     chosen = inside[_choose(clusters[inside], k, rng)]
     rare = np.flatnonzero(np.bincount(clusters[chosen], minlength=k) < 10)
     others = np.flatnonzero(np.isin(clusters, rare)) if len(rare) else rare
     chosen = np.union1d(chosen, others[_choose(clusters[others], k, rng, 10)])
-    means, best, by_distance = _means(volts, n_samples, sampling_rate, positions, samples, clusters, chosen)
+    means, best, by_distance = _means(recording, samples, clusters, chosen)
     course, stored = means[np.arange(k), :, best], by_distance[:, :N_CHANNELS]
     return Waveforms(
         np.take_along_axis(means, stored[:, None], axis=2).astype(np.float32),
         stored,
-        (course.argmax(axis=1) - course.argmin(axis=1)) / sampling_rate * 1e3,
+        (course.argmax(axis=1) - course.argmin(axis=1)) / recording.sampling_rate * 1e3,
         np.ptp(course, axis=1),
         chosen,
     )
@@ -151,24 +150,18 @@ def doubt(measured: Waveforms, by_templates: np.ndarray | None, positions: np.nd
 
 
 def _means(
-    volts: Callable[[int, int], np.ndarray],
-    n_samples: int,
-    sampling_rate: float,
-    positions: np.ndarray,
-    samples: np.ndarray,
-    clusters: np.ndarray,
-    chosen: np.ndarray,
+    recording: Recording, samples: np.ndarray, clusters: np.ndarray, chosen: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean waveform (clusters x samples x channels), best channel, and channels by distance from it."""
     k = int(clusters.max()) + 1
-    sums = np.zeros((k, N_SAMPLES, len(positions)))
-    for cut, at in _pieces(volts, n_samples, sampling_rate, samples[chosen]):
+    sums = np.zeros((k, N_SAMPLES, len(recording.positions)))
+    for cut, at in _pieces(recording, samples[chosen]):
         which = chosen[at]
         for item in np.unique(clusters[which]):
             sums[item] += cut(np.flatnonzero(clusters[which] == item), None).sum(axis=0)
     means = sums / np.maximum(np.bincount(clusters[chosen], minlength=k), 1)[:, None, None]
     best = np.ptp(means, axis=1).argmax(axis=1)
-    distance = np.hypot(*(positions[best][:, None] - positions[None]).transpose(2, 0, 1))
+    distance = np.hypot(*(recording.positions[best][:, None] - recording.positions[None]).transpose(2, 0, 1))
     return means, best, np.argsort(distance, axis=1, kind="stable")
 
 
@@ -182,21 +175,21 @@ def _choose(clusters: np.ndarray, k: int, rng: np.random.Generator, most: int = 
 
 
 def _pieces(
-    volts: Callable[[int, int], np.ndarray], n_samples: int, sampling_rate: float, samples: np.ndarray
+    recording: Recording, samples: np.ndarray
 ) -> Iterator[tuple[Callable[[np.ndarray, np.ndarray | None], np.ndarray], np.ndarray]]:
     """Go through the recording: a function that cuts out spikes of the piece, and the indices of its spikes.
 
     The function takes which of these spikes, and channels (spikes x channels; none: all), and gives float32 snippets
     (spikes x samples x channels) less their mean. Beyond the ends of the recording the last sample is repeated.
     """
-    step, after = round(_SECONDS * sampling_rate), N_SAMPLES - TROUGH
+    step, after = round(_SECONDS * recording.sampling_rate), N_SAMPLES - TROUGH
     window = np.arange(N_SAMPLES) - TROUGH
-    for first in range(0, n_samples, step):
+    for first in range(0, recording.n_samples, step):
         low, high = np.searchsorted(samples, [first, first + step])
         if low == high:
             continue
-        begin, end = max(first - TROUGH, 0), min(first + step + after, n_samples)
-        block = np.asarray(volts(begin, end), np.float32)
+        begin, end = max(first - TROUGH, 0), min(first + step + after, recording.n_samples)
+        block = np.asarray(recording.volts(begin, end), np.float32)
         at = (samples[low:high, None] + window - begin).clip(0, end - begin - 1)
 
         def cut(

@@ -93,13 +93,11 @@ def write(folder: Path, made: Job, result: results.Sorted, times: np.ndarray, sa
     numbers, clusters, _ = spikes.number(result.clusters)
     gains, n = 1e-6 * np.array(made.uv_per_bit, np.float32), len(made.channels)
     positions = np.array(made.positions, np.float64)
-    with cbin.open(
-        made.recording, n_channels=made.n_channels, sample_rate=made.sampling_rate, dtype="int16"
-    ) as recording:
-        measured = measures.measure(
-            lambda first, last: recording[first:last, :n] * gains, made.n_samples, made.sampling_rate, positions,
-            result.samples, clusters,
-        )  # fmt: skip
+    with cbin.open(made.recording, n_channels=made.n_channels, sample_rate=made.sampling_rate, dtype="int16") as opened:
+        volts = measures.Recording(
+            lambda first, last: opened[first:last, :n] * gains, made.n_samples, made.sampling_rate, positions
+        )
+        measured = measures.measure(volts, result.samples, clusters)
     told = {
         "sorter": made.sorter, "parameters": dict(made.parameters), "n_units": len(numbers),
         "n_spikes": len(result.samples),
