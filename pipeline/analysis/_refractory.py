@@ -1,7 +1,7 @@
 """How contaminated units are, from counts of pairs of spikes too near to each other; see `pipeline.analysis.units`."""
 
 import numpy as np
-from scipy.special import pdtr
+import scipy  # its modules are imported when they are first used
 
 from pipeline.analysis.arrays import AnyArray, Floats, Integers
 
@@ -60,7 +60,7 @@ def sliding_period(
         expected = rate * (LEVELS[level[unit]] / 100) * (periods[period] + sample / 2) * 2 * n[unit]
         best = np.full(n.size, -np.inf)
         if unit.size:
-            best[n > 0] = np.maximum.reduceat(100 * (1 - pdtr(observed, expected)), first_of_unit)
+            best[n > 0] = np.maximum.reduceat(100 * (1 - scipy.special.pdtr(observed, expected)), first_of_unit)
         return best
 
     reached = confidence_at(np.full(n.size, min(np.searchsorted(LEVELS, tolerated), LEVELS.size - 1)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its modules are imported when they are first used
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.analysis.arrays import Floats, Integers
@@ -391,8 +392,6 @@ def _knots(x: Floats, segment: float) -> Floats:
 
 def _spline(x: Floats, y: Floats, knots: Floats) -> Floats:
     """Values at the knots of the continuous piecewise line that fits best (tridiagonal normal equations)."""
-    from scipy.linalg import solveh_banded
-
     piece = np.searchsorted(knots, x, side="right").clip(1, len(knots) - 1) - 1
     right = (x - knots[piece]) / (knots[piece + 1] - knots[piece])
     left = 1 - right
@@ -401,5 +400,5 @@ def _spline(x: Floats, y: Floats, knots: Floats) -> Floats:
     beside = np.bincount(piece, left * right, n)
     total = np.bincount(piece, left * y, n) + np.bincount(piece + 1, right * y, n)
     normal = np.vstack([np.concatenate([[0.0], beside[:-1]]), diagonal + 1e-12])
-    values: Floats = solveh_banded(normal, total)
+    values: Floats = scipy.linalg.solveh_banded(normal, total)
     return values

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import scipy  # its modules are imported when they are asked for, and few who import this one fit
+import scipy  # its modules are imported when they are first used
 from numpy.typing import ArrayLike
-from scipy.special import erf, expit, xlog1py, xlogy
 
 from pipeline.analysis.arrays import Booleans, Floats
 
@@ -29,8 +28,8 @@ class Rise(NamedTuple):
 
 
 FUNCTIONS: dict[str, Rise] = {
-    "erf": Rise(lambda z: (erf(z) + 1) / 2, lambda z: np.exp(-(z**2)) / np.sqrt(np.pi)),
-    "logistic": Rise(expit, lambda z: expit(z) * expit(-z)),
+    "erf": Rise(lambda z: (scipy.special.erf(z) + 1) / 2, lambda z: np.exp(-(z**2)) / np.sqrt(np.pi)),
+    "logistic": Rise(lambda z: scipy.special.expit(z), lambda z: scipy.special.expit(z) * scipy.special.expit(-z)),
     "gumbel": Rise(
         lambda z: -np.expm1(-np.exp(np.minimum(z, 50.0))),
         lambda z: np.exp(np.minimum(z, 50.0) - np.exp(np.minimum(z, 50.0))),
@@ -154,7 +153,7 @@ def fit(
         p = np.clip(evaluate(x, centre, width, values[2], values[3], function), 1e-9, 1 - 1e-9)
         by_p = (total - yes) / (1 - p) - yes / p
         slopes = _slopes(x, centre, width, values[2], values[3], function) * [extent, width, 1.0, 1.0]
-        return -float(np.sum(xlogy(yes, p) + xlog1py(total - yes, -p))), by_p @ slopes
+        return -float(np.sum(scipy.special.xlogy(yes, p) + scipy.special.xlog1py(total - yes, -p))), by_p @ slopes
 
     climb = scipy.optimize.minimize
     first = (0.04 if guess is None else guess, 0.04)

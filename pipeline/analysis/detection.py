@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its modules are imported when they are first used
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
 
 __all__ = ["Detection", "detection"]
 
@@ -59,8 +59,8 @@ def detection(go: ArrayLike, responded: ArrayLike) -> Detection:
     nan = float("nan")
     d_prime = criterion = nan
     if hits + misses and alarms + rejections:
-        z_hit = float(ndtri((hits + 0.5) / (hits + misses + 1)))
-        z_alarm = float(ndtri((alarms + 0.5) / (alarms + rejections + 1)))
+        z_hit = float(scipy.special.ndtri((hits + 0.5) / (hits + misses + 1)))
+        z_alarm = float(scipy.special.ndtri((alarms + 0.5) / (alarms + rejections + 1)))
         d_prime, criterion = z_hit - z_alarm, -(z_hit + z_alarm) / 2
     return Detection(
         hits, misses, alarms, rejections,

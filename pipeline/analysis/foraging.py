@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its modules are imported when they are first used
 from numpy.typing import ArrayLike
-from scipy.special import logsumexp
 
 from pipeline.analysis.arrays import Floats, Integers
 
@@ -148,7 +148,7 @@ def history_regression(choices: ArrayLike, rewarded: ArrayLike, n_options: int, 
     target, weights, precision = chosen[lags:], np.zeros(features.shape[2]), 0.01
     for _ in range(100):  # Newton's method: the penalised likelihood is concave
         odds = features @ weights
-        p = np.exp(odds - logsumexp(odds, axis=1, keepdims=True))
+        p = np.exp(odds - scipy.special.logsumexp(odds, axis=1, keepdims=True))
         gradient = np.einsum("nk,nkf->f", target - p, features) - precision * weights
         mean = np.einsum("nk,nkf->nf", p, features)
         hessian = np.einsum("nk,nkf,nkg->fg", p, features, features) - mean.T @ mean + precision * np.eye(weights.size)
@@ -157,7 +157,7 @@ def history_regression(choices: ArrayLike, rewarded: ArrayLike, n_options: int, 
         if np.abs(step).max() < 1e-10:
             break
     odds = features @ weights
-    likelihood = float(np.sum(target * (odds - logsumexp(odds, axis=1, keepdims=True))))
+    likelihood = float(np.sum(target * (odds - scipy.special.logsumexp(odds, axis=1, keepdims=True))))
     errors = np.sqrt(np.diag(np.linalg.inv(hessian)))
     parts = slice(n_bias, n_bias + lags), slice(n_bias + lags, None)
     return HistoryFit(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy  # its modules are imported when they are first used
 from numpy.typing import ArrayLike
 
 from pipeline.analysis.arrays import AnyArray, Booleans, Floats, Integers
@@ -128,8 +129,6 @@ def optotagging(
     >>> tagging.tagged, tagging.latency.round(4)
     (array([ True, False]), array([0.003,   nan]))
     """
-    from scipy.stats import binom
-
     times, offsets = np.asarray(times, dtype=np.float64), np.asarray(offsets)
     pulses = np.sort(np.asarray(onsets, dtype=np.float64))
     pulses = pulses[np.isfinite(pulses)]
@@ -140,7 +139,7 @@ def optotagging(
     after = window_counts(times, offsets, pulses, 0.0, window) > 0
     before = window_counts(times, offsets, pulses, -window, 0.0) > 0
     only_after, only_before = (after & ~before).sum(axis=1), (before & ~after).sum(axis=1)
-    p = binom.sf(only_after - 1, only_after + only_before, 0.5)
+    p = scipy.stats.binom.sf(only_after - 1, only_after + only_before, 0.5)
     latency, jitter = np.full(k, np.nan), np.full(k, np.nan)
     for unit in range(k):
         own = times[offsets[unit] : offsets[unit + 1]]
@@ -159,18 +158,14 @@ def _fisher(a: Floats | Booleans, b: Floats | Booleans) -> float | None:
     """p-value that two groups of 0 and 1 have the same share of 1; None where one is empty."""
     if not a.size or not b.size:
         return None
-    from scipy.stats import fisher_exact
-
     table = [[int(item.sum()), int(item.size - item.sum())] for item in (a, b)]
-    return min(1.0, float(fisher_exact(table)[1]))
+    return min(1.0, float(scipy.stats.fisher_exact(table)[1]))
 
 
 def _rank_sum(a: Floats, b: Floats) -> float | None:
     if not a.size or not b.size:
         return None
-    from scipy.stats import mannwhitneyu
-
-    return float(mannwhitneyu(a, b, alternative="two-sided").pvalue)
+    return float(scipy.stats.mannwhitneyu(a, b, alternative="two-sided").pvalue)
 
 
 def events_of(columns: Mapping[str, AnyArray]) -> tuple[Floats, dict[str, AnyArray]]:

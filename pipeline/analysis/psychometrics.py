@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from typing import Any, overload
 
 import numpy as np
+import scipy  # its modules are imported when they are first used
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import erf, ndtri
 
 from pipeline.analysis._psychometric_kernels import THRESHOLD_FLOOR, fit_packed
 from pipeline.analysis.arrays import AnyArray, Booleans, Floats, Integers
@@ -157,7 +157,7 @@ def curve(
     """
     x, centre, width = (np.asarray(values, dtype=np.float64) for values in (contrast, bias, threshold))
     low, high = np.asarray(lapse_low), np.asarray(lapse_high)
-    rise = (erf((x - centre) / width) + 1) / 2
+    rise = (scipy.special.erf((x - centre) / width) + 1) / 2
     probability: Floats = low + (1 - low - high) * rise
     return probability
 
@@ -255,7 +255,7 @@ def wilson_interval(n_right: ArrayLike, n: ArrayLike, level: float = INTERVAL_LE
     (array([0.  , 0.35, 0.91]), array([0.09, 0.65, 1.  ]))
     """
     n = np.asarray(n, dtype=np.float64)
-    z = ndtri(0.5 + level / 2)
+    z = scipy.special.ndtri(0.5 + level / 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         p = np.where(n > 0, np.asarray(n_right, dtype=np.float64) / n, np.nan)
         centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Mapping
 
 import numpy as np
+import scipy  # its modules are imported when they are first used
 from numpy.typing import NDArray
-from scipy import ndimage, signal
 
 from pipeline.analysis.arrays import Floats
 
@@ -81,7 +81,7 @@ def smoothed(raw: Floats, rate: float) -> Floats:
     if known.size < 2:
         return np.full(raw.size, np.nan)
     window = max(2 * round(WINDOW_S * rate / 2) + 1, 5)
-    near = ndimage.median_filter(raw[known], min(window, known.size), mode="nearest")
+    near = scipy.ndimage.median_filter(raw[known], min(window, known.size), mode="nearest")
     far = np.abs(raw[known] - near)
     spread = 1.4826 * np.median(np.abs(raw[known] - np.median(raw[known])))
     known = known[far <= OUTLIER * max(spread, 1e-3 * abs(float(np.median(raw[known]))))]
@@ -89,7 +89,7 @@ def smoothed(raw: Floats, rate: float) -> Floats:
         return np.full(raw.size, np.nan)
     smooth = np.interp(np.arange(raw.size), known, raw[known])
     if raw.size >= window:
-        smooth = signal.savgol_filter(smooth, window, 3, mode="nearest")
+        smooth = scipy.signal.savgol_filter(smooth, window, 3, mode="nearest")
     last = np.maximum.accumulate(np.where(np.isin(np.arange(raw.size), known), np.arange(raw.size), -1))
     after = np.minimum.accumulate(np.where(np.isin(np.arange(raw.size), known), np.arange(raw.size), raw.size)[::-1])[
         ::-1

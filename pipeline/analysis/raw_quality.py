@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its modules are imported when they are first used
 from numpy.typing import NDArray
-from scipy import signal
 
 from pipeline.analysis.arrays import AnyArray, Floats
 
@@ -43,8 +43,8 @@ def snippet(volts: NDArray[np.floating], sampling_rate: float) -> Snippet:
     >>> bool(np.all(snippet(volts, 30000.0).rms < 5.2e-6))
     True
     """
-    sections = signal.butter(3, HIGH_PASS, "highpass", fs=sampling_rate, output="sos")
-    filtered = signal.sosfiltfilt(sections, volts, axis=0)
+    sections = scipy.signal.butter(3, HIGH_PASS, "highpass", fs=sampling_rate, output="sos")
+    filtered = scipy.signal.sosfiltfilt(sections, volts, axis=0)
     common = np.median(filtered, axis=1, keepdims=True)
     scale = filtered.std(axis=0) * common.std()
     covariance = ((filtered - filtered.mean(axis=0)) * (common - common.mean())).mean(axis=0)

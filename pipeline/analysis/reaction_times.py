@@ -6,8 +6,8 @@ Everything is in seconds. A trial without a response (no-go) has no time, whatev
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its modules are imported when they are first used
 from numpy.typing import ArrayLike
-from scipy.special import bdtr, bdtrik
 
 from pipeline.analysis.arrays import Floats, Integers
 from pipeline.analysis.conventions import CHOICE_NONE, Trials, n_trials, trial_signed_contrast
@@ -267,11 +267,11 @@ def _sorted_medians(values: Floats, first: Integers, n: Integers, level: float) 
     tail = (1 - level) / 2
     enough = some & (0.5 ** np.maximum(n, 1) <= tail)
     start, size = first[enough], n[enough]
-    d = np.floor(bdtrik(tail, size, 0.5)).astype(np.int64) + 1
-    d -= bdtr(d - 1.0, size, 0.5) > tail
-    d += bdtr(d.astype(np.float64), size, 0.5) <= tail
-    wide = 1 - 2 * bdtr(d - 1.0, size, 0.5)
-    narrow = 1 - 2 * np.minimum(bdtr(d.astype(np.float64), size, 0.5), 0.5)
+    d = np.floor(scipy.special.bdtrik(tail, size, 0.5)).astype(np.int64) + 1
+    d -= scipy.special.bdtr(d - 1.0, size, 0.5) > tail
+    d += scipy.special.bdtr(d.astype(np.float64), size, 0.5) <= tail
+    wide = 1 - 2 * scipy.special.bdtr(d - 1.0, size, 0.5)
+    narrow = 1 - 2 * np.minimum(scipy.special.bdtr(d.astype(np.float64), size, 0.5), 0.5)
     share = (wide - level) / (wide - narrow)
     weight = (size - d) * share / (d + (size - 2 * d) * share)
     lower[enough] = (1 - weight) * values[start + d - 1] + weight * values[start + d]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its modules are imported when they are first used
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtrc, ndtr
 
 from pipeline.analysis import _peth_kernels as kernels
 from pipeline.analysis import _threads
@@ -328,7 +328,7 @@ def more_than_chance(n_modulated: ArrayLike, n_units: ArrayLike, alpha: float = 
     >>> more_than_chance([0, 1, 3], [10, 10, 10]).round(3)
     array([1.   , 0.401, 0.012])
     """
-    chance: Floats = bdtrc(np.asarray(n_modulated) - 1.0, np.asarray(n_units), alpha)
+    chance: Floats = scipy.special.bdtrc(np.asarray(n_modulated) - 1.0, np.asarray(n_units), alpha)
     return chance
 
 
@@ -337,8 +337,6 @@ _SPLIT_COLUMNS = ("contrast_left", "contrast_right", "choice", "feedback_type", 
 
 def _signed_rank(differences: Floats) -> tuple[Floats, Floats]:
     """z and two-sided p of Wilcoxon's signed-rank test for each row."""
-    from scipy.stats import rankdata  # not above: it takes half a second, and most who import this need no ranks
-
     z = np.full(differences.shape[0], np.nan)
     p = np.full(differences.shape[0], np.nan)
     if differences.shape[1] == 0:
@@ -348,29 +346,27 @@ def _signed_rank(differences: Floats) -> tuple[Floats, Floats]:
         if d.size == 0:
             z[row], p[row] = 0.0, 1.0
             continue
-        ranks = rankdata(np.abs(d))
+        ranks = scipy.stats.rankdata(np.abs(d))
         ties = np.unique(ranks, return_counts=True)[1].astype(float)
         n = d.size
         mean = n * (n + 1) / 4
         variance = n * (n + 1) * (2 * n + 1) / 24 - (ties**3 - ties).sum() / 48
         z[row] = (ranks[d > 0].sum() - mean) / np.sqrt(variance)
-        p[row] = 2 * ndtr(-abs(z[row]))
+        p[row] = 2 * scipy.special.ndtr(-abs(z[row]))
     return z, p
 
 
 def _rank_sum(counts: Numbers, one: Booleans) -> tuple[Floats, Floats]:
     """2 AUC - 1 and two-sided p of the rank-sum test of the columns `one` against the others, for each row."""
-    from scipy.stats import rankdata  # see above
-
     n1 = np.count_nonzero(one)
     n0 = one.size - n1
     if n0 == 0 or n1 == 0:
         return np.full(counts.shape[0], np.nan), np.full(counts.shape[0], np.nan)
-    ranks = rankdata(counts, axis=1)
+    ranks = scipy.stats.rankdata(counts, axis=1)
     u = ranks[:, one].sum(axis=1) - n1 * (n1 + 1) / 2
     n = n0 + n1
     ties = np.array([(t.astype(float) ** 3 - t).sum() for t in (np.unique(r, return_counts=True)[1] for r in ranks)])
     with np.errstate(divide="ignore", invalid="ignore"):
         z = (u - n0 * n1 / 2) / np.sqrt(n0 * n1 / 12 * (n + 1 - ties.reshape(-1) / (n * (n - 1))))
-    p = np.where(np.isnan(z), 1.0, 2 * ndtr(-np.abs(z)))
+    p = np.where(np.isnan(z), 1.0, 2 * scipy.special.ndtr(-np.abs(z)))
     return 2 * u / (n0 * n1) - 1, p

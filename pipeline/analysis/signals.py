@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import cast
 
 import numpy as np
+import scipy  # its modules are imported when they are first used
 from numpy.typing import ArrayLike
-from scipy.fft import rfft
 
 from pipeline.analysis.arrays import Floats
 
@@ -82,7 +82,7 @@ class ChannelStatistics:
         for first in range(0, n_samples - self.segment + 1, step):
             part = samples[:, first : first + self.segment]
             part = (part - part.mean(axis=1, keepdims=True)) * self._window
-            spectrum = rfft(part, axis=1)
+            spectrum = scipy.fft.rfft(part, axis=1)
             self._power += spectrum.real.astype(float) ** 2 + spectrum.imag.astype(float) ** 2
             self.n_segments += 1
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # its modules are imported when they are first used
 from numpy.typing import ArrayLike
-from scipy.special import chdtrc, ndtri
 
 from pipeline.analysis.arrays import Booleans, Floats, Integers
 
@@ -81,7 +81,7 @@ def kaplan_meier(durations: ArrayLike, observed: ArrayLike, level: float = 0.95)
     leaving = np.bincount(when, minlength=times.size)
     at_risk = durations.size - np.cumsum(leaving) + leaving
     survival = np.cumprod(1 - events / at_risk)
-    z = ndtri(0.5 + level / 2)
+    z = scipy.special.ndtri(0.5 + level / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.cumsum(events / (at_risk * (at_risk - events)))
         half = z * np.sqrt(variance) / np.abs(np.log(survival))
@@ -127,7 +127,7 @@ def log_rank(groups: Sequence[tuple[ArrayLike, ArrayLike]]) -> LogRank:
     scale = np.divide(total_events * (total - total_events), total - 1, out=np.zeros_like(total), where=total > 1)
     covariance = (np.eye(len(checked))[:, :, None] * share[:, None] - share[:, None] * share[None]) * scale
     statistic = float(excess @ np.linalg.pinv(covariance.sum(axis=2)) @ excess)
-    return LogRank(statistic, float(chdtrc(len(checked) - 1, statistic)))
+    return LogRank(statistic, float(scipy.special.chdtrc(len(checked) - 1, statistic)))
 
 
 def _checked(durations: ArrayLike, observed: ArrayLike) -> tuple[Floats, Booleans]:

@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy  # its modules are imported when they are first used
 from numpy.typing import ArrayLike
 
 from pipeline.analysis import _wheel_kernels as kernels
@@ -145,12 +146,10 @@ def smooth_velocity(trace: WheelTrace, corner_frequency: float = 20.0, order: in
     position = trace.position
     if position.size < 2:
         return np.zeros(position.size), np.zeros(position.size)
-    from scipy.signal import butter, sosfiltfilt  # not above: it takes as long as all else here
-
-    sections = butter(order, corner_frequency, fs=trace.sampling_rate, output="sos")
+    sections = scipy.signal.butter(order, corner_frequency, fs=trace.sampling_rate, output="sos")
     # The padding that sosfiltfilt uses by default; each section with a zero at the origin needs one sample less.
     if position.size > 3 * (2 * len(sections) + 1):
-        position = sosfiltfilt(sections, position)
+        position = scipy.signal.sosfiltfilt(sections, position)
     velocity = np.gradient(position) * trace.sampling_rate
     return velocity, np.gradient(velocity) * trace.sampling_rate
 

@@ -68,6 +68,16 @@ class Connection(dj.Connection):
         self.server = server_version(self._conn)
         self._is_closed = False
 
+    @property
+    def is_connected(self) -> bool:  # type: ignore[override]
+        """As DataJoint's, which takes Ctrl-C for a lost connection, and goes on."""
+        if not self._is_closed:
+            try:
+                self.ping()
+            except Exception:
+                self._is_closed = True
+        return not self._is_closed
+
     def query(self, query: str, args: Any = (), **options: Any) -> Any:
         """As DataJoint's; while several keys are computed together, their inserts wait and return nothing."""
         self.n_statements += 1

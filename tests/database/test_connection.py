@@ -280,3 +280,19 @@ def test_nothing_behind_a_nul_is_cut_off(database):
     """The driver of PostgreSQL would send what stands before it."""
     with pytest.raises(errors.UserError, match="NUL"):
         database.query("SELECT 'a\0' OR TRUE")
+
+
+def test_an_interrupt_is_not_taken_for_a_lost_connection(database, monkeypatch):
+    """DataJoint's own property catches whatever comes, and said 'Connection failed' after Ctrl-C at that moment."""
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database.adapter, "ping", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            database.is_connected  # noqa: B018 - the access is the test
+        patch.setattr(database.adapter, "ping", lambda _: 1 / 0)
+        assert not database.is_connected
+    database.reopen()
+    assert database.is_connected
