@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from one_bridge.matching import Reading, vocabulary
 from pipeline import policy
 from pipeline.errors import NotFoundError
 from pipeline.schemas import acquisition, data
+from pipeline.unfinished import unfinished
 
 Served = Callable[[Iterable[str]], Mapping[str, tuple[str, int]]]
 
@@ -161,12 +160,8 @@ def _one_moment() -> Iterator[None]:
 @contextlib.contextmanager
 def _replacing(path: Path, write: Any) -> Iterator[Path]:
     """Write beside a file at once; take its place at the end if nothing went wrong."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    try:
-        write(name)
-        Path(name).chmod(0o644)
+    with unfinished(path) as partial:
+        write(str(partial))
+        partial.chmod(0o644)
         yield path
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        partial.replace(path)

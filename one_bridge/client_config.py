@@ -7,14 +7,13 @@ written there as password for the files is a token, which can be revoked, not th
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.errors import NeurojointError
+from pipeline.unfinished import unfinished
 
 TIMEOUT_S = 20.0
 
@@ -122,7 +121,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, values: Mapping[str, Any]) -> None:
     """Replace a file as a whole; only its owner may read it, since it holds a token."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(values, file, indent=2)
-    Path(name).replace(path)
+    with unfinished(path) as partial:
+        partial.write_text(json.dumps(values, indent=2), encoding="utf-8")
+        partial.replace(path)

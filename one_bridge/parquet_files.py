@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ from one_bridge.terms import online
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data
+from pipeline.unfinished import unfinished
 
 MOST_KNOWN = 1 << 18
 
@@ -102,13 +102,13 @@ def mend(files: Mapping[str, Path]) -> int:
         if footer is None:
             continue
         try:
-            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-            with os.fdopen(handle, "wb") as file:
-                file.writelines(parquet_metadata.content(path, footer))
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(path.stat().st_mode)
-            Path(name).replace(path)
+            with unfinished(path) as partial:
+                with partial.open("wb") as file:
+                    file.writelines(parquet_metadata.content(path, footer))
+                    file.flush()
+                    os.fsync(file.fileno())
+                partial.chmod(path.stat().st_mode)
+                partial.replace(path)
         except OSError as error:
             raise NeurojointError(
                 f"{path} cannot be written ({error.strerror})", "check its mode and the disk"

@@ -13,6 +13,7 @@ import os
 import pkgutil
 import signal
 import sys
+import time
 import traceback
 
 SIGNALS = {signal.SIGINT, signal.SIGTERM}
@@ -38,8 +39,15 @@ def serve() -> None:
         if not number:
             _run(asked)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        while not _leads_its_group(number):
+            time.sleep(0.001)
         print(number, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]), flush=True)
+
+
+def _leads_its_group(number: int) -> bool:
+    """Whether the fork has a process group of its own, so that an interrupt of the group reaches it."""
+    return os.getpgid(number) == number  # one that has ended keeps it until it is waited for
 
 
 def _run(asked: dict) -> None:

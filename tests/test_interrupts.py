@@ -29,7 +29,7 @@ ALL = [
     ["qc", "PASS", "--session", "{eid}"], ["tag", "define", "t{n}"], ["tag", "add", "shared", "--lab", "lab"],
     ["revision", "define", "2020-02-{day}"], ["repository", "define", "r{n}", "--kind", "local", "--root", "{out}"],
     ["import", "weights", "{out}/weights.csv"], ["simulate", "{out}/lab{n}", "--mice", "1", "--sessions", "3"],
-    ["db", "backup", "{out}/backup{n}"], ["db", "backup", "--to", "{out}/backups"], ["db", "upgrade"], ["db", "status"],
+    ["db", "backup", "{out}/backup{n}"], ["db", "backup", "--to", "{backups}"], ["db", "upgrade"], ["db", "status"],
     ["release", "create", "rel{n}", "--tag", "shared"], ["release", "build", "rel", "{out}/release{n}"],
     ["nwb", "export", "--incomplete", "--lab", "lab", "{out}/nwb"],
     ["capsule", "create", "c{n}", "--tag", "shared", "--out", "{out}/c{n}"],
@@ -183,8 +183,9 @@ def places(tmp_path, program) -> dict[str, str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     Users(store_path()).add("ada", "correct horse", "member")
-    return {"root": str(root), "out": str(out), "session": str(root / session), "path": session,
-            "eid": identity.eid(session), "port": str(port)}  # fmt: skip
+    backups = Path(program.environment["NEUROJOINT_HOME"]) / "backups"  # which the database can reach
+    return {"root": str(root), "out": str(out), "backups": str(backups), "path": session,
+            "session": str(root / session), "eid": identity.eid(session), "port": str(port)}  # fmt: skip
 
 
 @pytest.mark.soak
@@ -213,7 +214,8 @@ def test_signals_at_many_moments(program, places, tmp_path, command):
     if has_end:
         code, words, _ = program.run([part.format(**places, n="last", day="28") for part in command])
         assert code == first and "Traceback" not in words, (code, first, words)
-    left = [path for pattern in LEFTOVERS for path in tmp_path.rglob(pattern)]
+    folders = (tmp_path, Path(places["backups"]))
+    left = [path for pattern in LEFTOVERS for folder in folders for path in folder.rglob(pattern)]
     assert not left
     code, words, _ = program.run(["check"])
     assert code == 0, words

@@ -24,6 +24,7 @@ from exchange.releases.stored_zip import MODE
 from pipeline import policy, worker
 from pipeline.database import capsule, embedded, registry
 from pipeline.errors import ConflictError, NotFoundError
+from pipeline.unfinished import unfinished
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 TIME = (1980, 1, 1, 0, 0, 0)
@@ -72,9 +73,8 @@ def create(
         raise ConflictError(f"{target} is there", "remove it, or choose another name")
     snapshot = take(tag, policy.current())
     out.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=out))
-    partial.chmod(0o755)
-    try:
+    with unfinished(target, is_folder=True) as partial:
+        partial.chmod(0o755)
         tell(f"{len(snapshot.files):,} files")
         with _home() as home, apply.other_database(home=home, database_url=None, prefix="capsule_"):
             apply.apply(snapshot, partial / capsule.FILES)
@@ -96,8 +96,6 @@ def create(
             (partial / EXPECTED).mkdir(exist_ok=True)
             (partial / EXPECTED / f"{path.stem}.json").write_text(json.dumps(shown, indent=1), encoding="utf-8")
         partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     if archive:
         _zip(target)
     return target
@@ -106,13 +104,12 @@ def create(
 @contextlib.contextmanager
 def _home() -> Iterator[Path]:
     """A folder for a database of its own, which is stopped and removed afterwards."""
-    home = Path(tempfile.mkdtemp(prefix="neurojoint-capsule-"))
-    home.chmod(0o711)
-    try:
-        yield home
-    finally:
-        embedded.stop(home)
-        shutil.rmtree(home, ignore_errors=True)
+    with unfinished(Path(tempfile.gettempdir()) / "neurojoint-capsule", is_folder=True) as home:
+        home.chmod(0o711)
+        try:
+            yield home
+        finally:
+            embedded.stop(home)
 
 
 def _write_sqlite(folder: Path) -> None:

@@ -6,8 +6,6 @@ import errno
 import hashlib
 import itertools
 import json
-import os
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +26,7 @@ from pipeline.database.bulk import fetch_columns
 from pipeline.errors import ConflictError, NeurojointError
 from pipeline.schemas import publication
 from pipeline.settings import settings
+from pipeline.unfinished import unfinished
 
 SMALL = 1 << 20  # byte; larger files go into a zip in pieces
 SHARE_FILES, SHARE_BYTES = 200, 4 << 20
@@ -256,18 +255,15 @@ def _write_zips(
     for number, part in enumerate(parts, 1):
         suffix = f".part{number:03d}" if len(parts) > 1 else ""
         target = out / f"{release.name}{suffix}.zip"
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=out)
-        try:
-            with os.fdopen(handle, "wb", buffering=1 << 20) as file:
+        with unfinished(target) as partial:
+            with partial.open("wb", buffering=1 << 20) as file:
                 archive = StoredZip(file)
                 for path, content in sorted(others.items()) if number == 1 else ():
                     archive.add(path, content, zlib.crc32(content))
-                _fill(archive, name, part, paths, progress)
+                _fill(archive, str(partial), part, paths, progress)
                 archive.close()
-            Path(name).chmod(0o644)
-            Path(name).replace(target)
-        finally:
-            Path(name).unlink(missing_ok=True)
+            partial.chmod(0o644)
+            partial.replace(target)
         written.append(target)
     return written
 

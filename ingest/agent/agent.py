@@ -134,7 +134,9 @@ class Agent:
                 logger.warning("%s", error)
                 self.tend_alone()
                 pause = min(2 * pause, 15.0)
-            time.sleep(pause)
+            end = time.monotonic() + pause
+            while not until() and (left := end - time.monotonic()) > 0:
+                time.sleep(min(left, 0.2))
         return ended
 
     def stop(self) -> None:

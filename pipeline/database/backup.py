@@ -17,6 +17,7 @@ from pipeline.database import embedded_account
 from pipeline.database.address import Address
 from pipeline.database.connection import raw_connection, server_version
 from pipeline.errors import NeurojointError
+from pipeline.unfinished import unfinished
 
 CHUNK = 1 << 20
 _MYSQL_HEADER = "-- neurojoint backup of schemas: "
@@ -57,16 +58,12 @@ def backup(address: Address, prefix: str, file: Path) -> list[str]:
     schemas = schemas_in_database(address, prefix)
     if not schemas:
         raise BackupError(f"there is no pipeline with the prefix {prefix} in {address}", "check NEUROJOINT_PREFIX")
-    handle, partial = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".partial", dir=file.parent)
-    os.close(handle)
-    try:
+    with unfinished(file) as partial:
         dump = _dump_postgresql if address.backend == "postgresql" else _dump_mysql
-        dump(address, schemas, Path(partial))
-        with open(partial, "rb") as written:  # noqa: PTH123
+        dump(address, schemas, partial)
+        with partial.open("rb") as written:
             os.fsync(written.fileno())
         os.link(partial, file)  # unlike a rename it never replaces a file that came to be meanwhile
-    finally:
-        Path(partial).unlink()
     return schemas
 
 
@@ -226,14 +223,10 @@ def _mysql_options(address: Address) -> list[str]:
 @contextlib.contextmanager
 def _mysql_login(address: Address) -> Iterator[Path]:
     """A file of mode 600 with the password: a command line and, on some systems, an environment show to others."""
-    handle, name = tempfile.mkstemp(prefix="neurojoint-", suffix=".cnf")
-    try:
+    with unfinished(Path(tempfile.gettempdir()) / "neurojoint.cnf") as file:
         secret = address.password.get_secret_value().replace("\\", "\\\\").replace('"', '\\"')
-        with os.fdopen(handle, "w") as file:
-            file.write(f'[client]\npassword="{secret}"\n')
-        yield Path(name)
-    finally:
-        Path(name).unlink()
+        file.write_text(f'[client]\npassword="{secret}"\n')
+        yield file
 
 
 def _environment(extra: dict[str, str]) -> dict[str, str]:

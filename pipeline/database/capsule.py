@@ -21,6 +21,7 @@ from pipeline.alf import parquet
 from pipeline.database import embedded, registry
 from pipeline.database.connection import Connection
 from pipeline.errors import NeurojointError, NotFoundError
+from pipeline.unfinished import unfinished
 
 INFO = "capsule.json"
 TABLES, FILES = "tables", "files"
@@ -171,14 +172,10 @@ def unpacked(path: Path) -> Path:
                 raise NeurojointError(f"the path {name!r} leads out of the capsule", "do not use it")
         if INFO not in archive.namelist():
             raise NotFoundError(f"{path} is no capsule", "it has no capsule.json")
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=path.parent))
-        try:
+        with unfinished(target, is_folder=True) as partial:
             archive.extractall(partial)
             partial.chmod(0o755)
             partial.rename(target)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
     return target
 
 

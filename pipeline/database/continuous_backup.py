@@ -23,6 +23,7 @@ from pipeline.database.connection import raw_connection
 from pipeline.database.embedded_account import Account, programs, server_account
 from pipeline.database.embedded_place import Place, locked
 from pipeline.errors import DatabaseUnavailable
+from pipeline.unfinished import unfinished
 
 LONGEST_CHAIN = 14  # copies that build on one whole copy; then comes another whole one
 OLDEST_DAYS = 9  # the server keeps for ten days what it needs to know what changed
@@ -72,20 +73,17 @@ def backup(home: Path, folder: Path, say: Any = lambda line: None) -> Copy:
     previous = _to_build_on(copies(folder))
     now = datetime.datetime.now(datetime.UTC)
     name = now.strftime("%Y-%m-%dT%H%M%S.%fZ")
-    target = folder / "copies" / f".{name}.partial"
     command = [programs(place.home, account) / "pg_basebackup", f"--host={place.sockets}", f"--port={address.port}",
-               f"--username={address.user}", f"--pgdata={target}", "--checkpoint=fast", "--wal-method=stream",
-               "--no-password"]  # fmt: skip
+               f"--username={address.user}", "--checkpoint=fast", "--wal-method=stream", "--no-password"]  # fmt: skip
     if previous is not None:
         command.append(f"--incremental={folder / 'copies' / previous.name / 'backup_manifest'}")
-    try:
-        _run(account, command, "the copy failed")
+    with unfinished(folder / "copies" / name, is_folder=True) as target:
+        account.give(target)
+        _run(account, [*command, f"--pgdata={target}"], "the copy failed")
         made = Copy(name, _clock(address), None if previous is None else previous.name)
         note = {"complete": made.complete.isoformat(), "previous": made.previous}
         (target / _NOTE).write_text(json.dumps(note), encoding="utf-8")
         target.rename(folder / "copies" / name)
-    finally:
-        shutil.rmtree(target, ignore_errors=True)
     with contextlib.closing(raw_connection(address)) as raw, raw.cursor() as cursor:
         cursor.execute("SELECT pg_switch_wal()")
     return made

@@ -139,7 +139,7 @@ class _Supervisor:
         self.watch, self.tell = watch or (lambda board: None), tell or (lambda line: None)
         self.signals: list[signal.Signals] = []
         self.restarts = 0
-        self._asked_to_stop = False
+        self._ask_at = 0.0  # when the workers are asked to stop (again)
 
     def run(self) -> Summary:
         began = time.monotonic()
@@ -256,10 +256,11 @@ class _Supervisor:
         return bool(worker.ended_at) and time.monotonic() - worker.ended_at > _HELD_SECONDS
 
     def _pass_signals_on(self) -> None:
-        if self._is_ending and not self._asked_to_stop:
-            self._asked_to_stop = True
-            if self.signals:
+        """Ask the workers to stop, again every second: one that missed the signal would be waited for without end."""
+        if self._is_ending and time.monotonic() >= self._ask_at:
+            if self.signals and not self._ask_at:
                 self.tell("stopping: the workers finish or roll back what they are at (again to kill them)")
+            self._ask_at = time.monotonic() + 1.0
             for worker in self._running():
                 worker.process.terminate()
         if len(self.signals) > 1:
