@@ -134,9 +134,11 @@ class Commands:
 
     @staticmethod
     def wait_for_children(session: int, command: list[str]) -> None:
-        """All processes of the command end with it."""
+        """All processes of the command end with it; one that is only not reaped yet has ended."""
         end = time.monotonic() + 60
-        while left := subprocess.run(["pgrep", "-a", "-s", str(session)], capture_output=True, text=True).stdout:
+        while left := subprocess.run(
+            ["pgrep", "-a", "-r", "D,R,S,T", "-s", str(session)], capture_output=True, text=True
+        ).stdout:
             assert time.monotonic() < end, (command, left)
             time.sleep(0.05)
 
