@@ -17,6 +17,7 @@ from pipeline.electrophysiology import clocks
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.schemas import data, ephys
 from pipeline.schemas.inputs import local_copies
+from pipeline.unfinished import unfinished
 
 NAMESPACE = "spikeglx"
 """As the acquisition's own sync objects are called: `_spikeglx_sync.times`."""
@@ -93,12 +94,14 @@ def _save_names(made: Written, path: Path, lines: list[dict[str, Any]]) -> None:
     if path.exists():
         made.there.append(path)
         return
-    unfinished = path.with_name(f".{path.name}.partial")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["channel", "name", "n_rising", "n_falling"])
-        rows.writerows([line["line"], line["line_name"] or "", line["n_rising"], line["n_falling"]] for line in lines)
-    unfinished.rename(path)
+    with unfinished(path) as partial:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(["channel", "name", "n_rising", "n_falling"])
+            rows.writerows(
+                [line["line"], line["line_name"] or "", line["n_rising"], line["n_falling"]] for line in lines
+            )
+        partial.rename(path)
     made.files.append(path)
 
 
@@ -106,8 +109,8 @@ def _save(made: Written, path: Path, values: np.ndarray) -> None:
     if path.exists():
         made.there.append(path)
         return
-    unfinished = path.with_name(f".{path.name}.partial")
-    with unfinished.open("wb") as file:
-        np.save(file, values)
-    unfinished.rename(path)
+    with unfinished(path) as partial:
+        with partial.open("wb") as file:
+            np.save(file, values)
+        partial.rename(path)
     made.files.append(path)

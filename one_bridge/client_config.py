@@ -121,6 +121,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, values: Mapping[str, Any]) -> None:
     """Replace a file as a whole; only its owner may read it, since it holds a token."""
-    with unfinished(path) as partial:
+    with unfinished(path, private=True) as partial:
         partial.write_text(json.dumps(values, indent=2), encoding="utf-8")
         partial.replace(path)

@@ -102,7 +102,7 @@ def mend(files: Mapping[str, Path]) -> int:
         if footer is None:
             continue
         try:
-            with unfinished(path) as partial:
+            with unfinished(path, private=True) as partial:
                 with partial.open("wb") as file:
                     file.writelines(parquet_metadata.content(path, footer))
                     file.flush()

@@ -11,11 +11,11 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def unfinished(target: Path, *, is_folder: bool = False) -> Iterator[Path]:
-    """An empty file or folder beside `target` that only its owner may read; what is still there at the end is removed.
+def unfinished(target: Path, *, is_folder: bool = False, private: bool = False) -> Iterator[Path]:
+    """An empty file or folder beside `target`; what is still there at the end is removed.
 
-    Rename it to `target` once it is complete. Its name is chosen before it is made, so that an interrupt at any moment
-    leaves nothing behind.
+    With `private` only its owner may read it. Rename it to `target` once it is complete. Its name is chosen before it
+    is made, so that an interrupt at any moment leaves nothing behind.
 
     Examples
     --------
@@ -31,9 +31,9 @@ def unfinished(target: Path, *, is_folder: bool = False) -> Iterator[Path]:
     name = str(path)
     try:
         if is_folder:
-            path.mkdir(mode=0o700)
+            path.mkdir(mode=0o700 if private else 0o777)
         else:
-            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if private else 0o666))
         yield path
     finally:  # Python looks for interrupts when its own functions begin and when others have ended: not before `unlink`
         try:

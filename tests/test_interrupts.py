@@ -39,7 +39,7 @@ ALL = [
     ["period", "add", "p{n}", "--from", "stim_on_times", "--to", "feedback_times"],
     ["condition", "add", "c{n}", "contrast_left > 0"],
     ["comparison", "add", "c{n}", "contrast_left > 0", "contrast_right > 0"], ["comparison", "list"], ["rules", "list"],
-    ["predict"], ["subject", "rename", "lab/m1", "m1b", "--yes"], ["session", "new", "{root}", "lab", "m1"],
+    ["predict"], ["subject", "rename", "lab/{old}", "{new}", "--yes"], ["session", "new", "{root}", "lab", "m1"],
     ["task", "list"], ["find", "sessions"], ["clusterings"], ["session", "changes"], ["where", "{path}"],
     ["clocks", "{session}"], ["import-sorting", "{root}"], ["sort", "{root}", "none"],
     ["retrieve", "--lab", "lab", "--to", "root"],
@@ -201,20 +201,23 @@ def test_signals_at_many_moments(program, places, tmp_path, command):
     rng = random.Random(7)  # noqa: S311 - a reproducible choice of moments
     has_end = command not in ENDLESS
     took, codes = 1.0 if has_end else LONGEST_START, []
+    names = ["m1", "m1b"]  # of the animal: one that was renamed gets its old name again
     for number in range(int(os.environ.get("NEUROJOINT_INTERRUPTS", "200"))):
         day = f"{1 + number % 28:02d}"
         if command[0] == "ingest":
             write(Path(places["root"]), f"lab/Subjects/m1/2021-{1 + number // 28 % 12:02d}-{day}/001")
-        filled = [part.format(**places, n=number, day=day) for part in command]
+        filled = [part.format(**places, n=number, day=day, old=names[0], new=names[1]) for part in command]
         after = rng.uniform(0, 1.1 * took) if number or not has_end else None
         code, words, seconds = program.run(filled, after, (signal.SIGINT, signal.SIGTERM)[number % 2])
         check(filled, after or 0.0, code, words)
+        names = names[::-1] if code == 0 else names
         took = seconds if code != 130 and has_end else took
         codes.append(code)
     first = codes[0]
     assert first == 0 or command[0] in REFUSED or not has_end, (first, words)
     if has_end:
-        code, words, _ = program.run([part.format(**places, n="last", day="28") for part in command])
+        filled = [part.format(**places, n="last", day="28", old=names[0], new=names[1]) for part in command]
+        code, words, _ = program.run(filled)
         assert code == first and "Traceback" not in words, (code, first, words)
     folders = (tmp_path, Path(places["backups"]))
     left = [path for pattern in LEFTOVERS for folder in folders for path in folder.rglob(pattern)]

@@ -12,10 +12,17 @@ from pipeline.unfinished import unfinished
 
 
 @pytest.mark.parametrize("is_folder", [False, True])
-def test_it_is_private_until_it_is_renamed_and_gone_if_it_is_not(tmp_path, is_folder):
+def test_only_its_owner_reads_what_is_private(tmp_path, is_folder):
+    for private in (False, True):
+        with unfinished(tmp_path / "result", is_folder=is_folder, private=private) as path:
+            assert (path.stat().st_mode & 0o077 == 0) == private
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_it_is_gone_if_it_is_not_renamed(tmp_path, is_folder):
     target = tmp_path / "result"
     with unfinished(target, is_folder=is_folder) as path:
-        assert path.parent == tmp_path and path.name.startswith(".result.") and path.stat().st_mode & 0o077 == 0
+        assert path.parent == tmp_path and path.name.startswith(".result.")
         path.rename(target)
     assert target.is_dir() == is_folder and list(tmp_path.iterdir()) == [target]
     with pytest.raises(ValueError, match="not complete"), unfinished(target, is_folder=is_folder) as path:

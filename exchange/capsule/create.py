@@ -73,7 +73,7 @@ def create(
         raise ConflictError(f"{target} is there", "remove it, or choose another name")
     snapshot = take(tag, policy.current())
     out.mkdir(parents=True, exist_ok=True)
-    with unfinished(target, is_folder=True) as partial:
+    with unfinished(target, is_folder=True, private=True) as partial:
         partial.chmod(0o755)
         tell(f"{len(snapshot.files):,} files")
         with _home() as home, apply.other_database(home=home, database_url=None, prefix="capsule_"):
@@ -104,7 +104,7 @@ def create(
 @contextlib.contextmanager
 def _home() -> Iterator[Path]:
     """A folder for a database of its own, which is stopped and removed afterwards."""
-    with unfinished(Path(tempfile.gettempdir()) / "neurojoint-capsule", is_folder=True) as home:
+    with unfinished(Path(tempfile.gettempdir()) / "neurojoint-capsule", is_folder=True, private=True) as home:
         home.chmod(0o711)
         try:
             yield home

@@ -22,6 +22,7 @@ from exchange.nwb.containers import Builder
 from pipeline import policy
 from pipeline.errors import NeurojointError, explain, is_connection_error
 from pipeline.schemas import behavior, ephys, ephys_analysis, histology
+from pipeline.unfinished import unfinished
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of the session, bytes of its files that are done, and those there are."""
@@ -241,10 +242,9 @@ def _copy_videos(builder: Builder, folder: Path) -> None:
         if file.path is None:
             continue
         if not target.exists() or target.stat().st_size != file.size:
-            part = target.with_name(f".{name}.part")
-            part.unlink(missing_ok=True)
-            shutil.copyfile(file.path, part)
-            part.replace(target)
+            with unfinished(target) as partial:
+                shutil.copyfile(file.path, partial)
+                partial.replace(target)
         series = next(
             item
             for item in builder.nwbfile.acquisition.values()

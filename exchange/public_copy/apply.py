@@ -23,6 +23,7 @@ from pipeline.errors import ConflictError, NeurojointError
 from pipeline.provenance import delete, staleness
 from pipeline.schemas import data
 from pipeline.settings import override
+from pipeline.unfinished import unfinished
 
 REPOSITORY = "public"
 REASON = "not public any more, or changed"
@@ -204,17 +205,18 @@ def _write_files(snapshot: Snapshot, root: Path, result: Result, progress: Progr
         if target.is_file() and target.stat().st_size == size and _md5(target) == md5:
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.part")
         digest = hashlib.md5(usedforsecurity=False)
-        with source.open("rb") as reading, partial.open("wb") as writing:
-            while block := reading.read(1 << 20):
-                digest.update(block)
-                writing.write(block)
-                progress(len(block))
-        if digest.hexdigest() != md5:
-            partial.unlink()
-            raise NeurojointError(f"{source} is not what was registered", "run `neurojoint ingest` on its data root")
-        partial.replace(target)
+        with unfinished(target) as partial:
+            with source.open("rb") as reading, partial.open("wb") as writing:
+                while block := reading.read(1 << 20):
+                    digest.update(block)
+                    writing.write(block)
+                    progress(len(block))
+            if digest.hexdigest() != md5:
+                raise NeurojointError(
+                    f"{source} is not what was registered", "run `neurojoint ingest` on its data root"
+                )
+            partial.replace(target)
         result.files += 1
         result.size += size
 

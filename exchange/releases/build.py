@@ -198,14 +198,10 @@ def _write_folder(
                 progress(item.size)
                 continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.part")
-        try:
+        with unfinished(target) as partial:
             with partial.open("wb", buffering=0) as file:
                 _copy(item, paths[item.dataset], file.write, progress)
             partial.replace(target)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
     for name, content in others.items():
         if name != SUMS:
             (folder / name).write_bytes(content)

@@ -23,6 +23,7 @@ from ingest.files import copying
 from pipeline.alf import names
 from pipeline.errors import ConflictError, UserError
 from pipeline.tasks import description as descriptions
+from pipeline.unfinished import unfinished
 
 STATE = ".neurojoint_rig.json"
 QUIET_S = 300.0
@@ -167,9 +168,9 @@ def _state(folder: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    with unfinished(path) as partial:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)

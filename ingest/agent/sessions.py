@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.errors import InvalidData
 from pipeline.tasks import description as descriptions
+from pipeline.unfinished import unfinished
 
 FLAG = "raw_session.flag"
 PLANNED = ".neurojoint_planned.json"
@@ -109,9 +110,9 @@ def report(session: Found) -> dict[str, Any]:
 
 def note_planned(session: Found) -> None:
     """Note that the session was planned as it is, and take its flag away: that comes last."""
-    part = session.folder / f"{PLANNED}.part"
-    part.write_text(json.dumps({"signature": session.signature}))
-    part.replace(session.folder / PLANNED)
+    with unfinished(session.folder / PLANNED) as partial:
+        partial.write_text(json.dumps({"signature": session.signature}))
+        partial.replace(session.folder / PLANNED)
     (session.folder / FLAG).unlink(missing_ok=True)
 
 

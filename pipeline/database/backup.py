@@ -58,7 +58,7 @@ def backup(address: Address, prefix: str, file: Path) -> list[str]:
     schemas = schemas_in_database(address, prefix)
     if not schemas:
         raise BackupError(f"there is no pipeline with the prefix {prefix} in {address}", "check NEUROJOINT_PREFIX")
-    with unfinished(file) as partial:
+    with unfinished(file, private=True) as partial:
         dump = _dump_postgresql if address.backend == "postgresql" else _dump_mysql
         dump(address, schemas, partial)
         with partial.open("rb") as written:
@@ -223,7 +223,7 @@ def _mysql_options(address: Address) -> list[str]:
 @contextlib.contextmanager
 def _mysql_login(address: Address) -> Iterator[Path]:
     """A file of mode 600 with the password: a command line and, on some systems, an environment show to others."""
-    with unfinished(Path(tempfile.gettempdir()) / "neurojoint.cnf") as file:
+    with unfinished(Path(tempfile.gettempdir()) / "neurojoint.cnf", private=True) as file:
         secret = address.password.get_secret_value().replace("\\", "\\\\").replace('"', '\\"')
         file.write_text(f'[client]\npassword="{secret}"\n')
         yield file

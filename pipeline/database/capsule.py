@@ -172,7 +172,7 @@ def unpacked(path: Path) -> Path:
                 raise NeurojointError(f"the path {name!r} leads out of the capsule", "do not use it")
         if INFO not in archive.namelist():
             raise NotFoundError(f"{path} is no capsule", "it has no capsule.json")
-        with unfinished(target, is_folder=True) as partial:
+        with unfinished(target, is_folder=True, private=True) as partial:
             archive.extractall(partial)
             partial.chmod(0o755)
             partial.rename(target)

@@ -77,7 +77,7 @@ def backup(home: Path, folder: Path, say: Any = lambda line: None) -> Copy:
                f"--username={address.user}", "--checkpoint=fast", "--wal-method=stream", "--no-password"]  # fmt: skip
     if previous is not None:
         command.append(f"--incremental={folder / 'copies' / previous.name / 'backup_manifest'}")
-    with unfinished(folder / "copies" / name, is_folder=True) as target:
+    with unfinished(folder / "copies" / name, is_folder=True, private=True) as target:
         account.give(target)
         _run(account, [*command, f"--pgdata={target}"], "the copy failed")
         made = Copy(name, _clock(address), None if previous is None else previous.name)
