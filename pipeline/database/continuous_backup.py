@@ -208,6 +208,6 @@ def _clock(address: Any) -> datetime.datetime:
 
 
 def _run(account: Account, command: list[Any], failure: str) -> None:
-    done = account.run(command, capture_output=True, text=True)
+    done = account.run_to_the_end(command)
     if done.returncode != 0:
         raise BackupError(failure, (done.stderr.strip().splitlines() or ["no message"])[-1])

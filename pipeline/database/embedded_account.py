@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,12 +35,29 @@ class Account:
 
     def run(self, command: list[Any], **options: Any) -> subprocess.CompletedProcess:
         """Run a program as this user, in `/`, with an environment that holds no secrets and no PG* variables."""
+        return self._started(subprocess.run, command, options)
+
+    def run_to_the_end(self, command: list[Any]) -> subprocess.CompletedProcess:
+        """Run a program that starts others; an interrupt ends all of them before it goes on."""
+        process = self._started(
+            subprocess.Popen, command,
+            {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "start_new_session": True},
+        )  # fmt: skip
+        with process:
+            try:
+                _, said = process.communicate()
+            except BaseException:
+                _kill_group(process)
+                raise
+        return subprocess.CompletedProcess(command, process.returncode, "", said)
+
+    def _started(self, start: Callable[..., Any], command: list[Any], options: dict[str, Any]) -> Any:
         if self.switch:
             options |= {"user": self.uid, "group": self.gid, "extra_groups": []}
         kept = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")
         environment = {name: os.environ[name] for name in kept if name in os.environ} | {"LC_ALL": "C"}
         try:
-            return subprocess.run([str(part) for part in command], cwd="/", env=environment, umask=0o077, **options)
+            return start([str(part) for part in command], cwd="/", env=environment, umask=0o077, **options)
         except PermissionError as error:
             if error.filename is not None and error.filename != command[0]:
                 raise
@@ -56,6 +77,16 @@ class Account:
         return (
             not self.switch or self.run(["/bin/sh", "-c", 'cd "$1"', "sh", folder], capture_output=True).returncode == 0
         )
+
+
+def _kill_group(process: subprocess.Popen) -> None:
+    """Kill a process and those that it started, and wait until they are gone, so that none writes any more."""
+    end = time.monotonic() + 2.0  # who takes over those that it started may let them stand as ended for longer
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < end:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            time.sleep(0.01)
 
 
 def server_account(data: Path) -> Account:

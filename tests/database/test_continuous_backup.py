@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import datetime
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline.database import continuous_backup, embedded
@@ -63,6 +67,37 @@ def test_the_database_comes_back_as_it_was_at_any_moment(folder):
         continuous_backup.restore(kept, folder / "now")
     with pytest.raises(BackupError, match="do not go back"):
         continuous_backup.restore(kept, folder / "never", datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+
+
+BACKUP = """
+import sys
+from pathlib import Path
+from pipeline.database import continuous_backup
+continuous_backup.backup(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def copying(folder: Path) -> list[psutil.Process]:
+    """The programs that write a copy below the folder."""
+    found = []
+    for process in psutil.process_iter(["name", "cmdline", "status"]):
+        if process.info["name"] == "pg_basebackup" and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found += [process] if any(str(folder) in word for word in process.info["cmdline"] or ()) else []
+    return found
+
+
+def test_an_interrupted_backup_leaves_neither_program_nor_folder(folder):
+    """pg_basebackup has a second process for the log, which went on alone and made the folder again."""
+    home, kept = folder / "home", folder / "kept"
+    ask(home, "CREATE TABLE t AS SELECT n, md5(n::text) FROM generate_series(1, 1000000) AS n")
+    for _ in range(3):
+        backup = subprocess.Popen([sys.executable, "-c", BACKUP, home, kept], stderr=subprocess.PIPE)
+        while len(copying(kept)) < 2:
+            assert backup.poll() is None, backup.stderr.read()
+        backup.send_signal(signal.SIGINT)
+        assert b"KeyboardInterrupt" in backup.communicate(timeout=60)[1]
+        assert not copying(kept)
+        assert not list((kept / "copies").iterdir())
 
 
 def test_folders_whose_name_a_shell_would_read_are_refused(tmp_path):
