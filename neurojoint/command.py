@@ -43,7 +43,11 @@ def _end(code: int | str | None) -> NoReturn:
     still waits in compiled code.
     """
     import atexit  # start-up time
+    import gc  # start-up time
     import threading  # start-up time
+
+    if code == STOPPED:
+        gc.collect()  # what an interrupt left half open is closed, and removes what it made
 
     threading._shutdown()  # type: ignore[attr-defined] # as multiprocessing ends its processes: waits for other threads
     atexit._run_exitfuncs()

@@ -24,6 +24,9 @@ MAJOR_VERSION = "18"
 CANDIDATES = ("neurojoint", "postgres", "nobody")  # as root: the first of these users that exists
 
 
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
+
 @dataclass(frozen=True)
 class Account:
     """The operating system's user that the server runs as; `switch` where that is not the user of this process."""
@@ -39,16 +42,19 @@ class Account:
 
     def run_to_the_end(self, command: list[Any]) -> subprocess.CompletedProcess:
         """Run a program that starts others; an interrupt ends all of them before it goes on."""
-        process = self._started(
-            subprocess.Popen, command,
-            {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "start_new_session": True},
-        )  # fmt: skip
-        with process:
-            try:
-                _, said = process.communicate()
-            except BaseException:
+        options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+        process = None
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)  # until it is known what is to be killed
+        try:
+            process = self._started(subprocess.Popen, command, options)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            _, said = process.communicate()
+        except BaseException:
+            if process is not None:
                 _kill_group(process)
-                raise
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return subprocess.CompletedProcess(command, process.returncode, "", said)
 
     def _started(self, start: Callable[..., Any], command: list[Any], options: dict[str, Any]) -> Any:
