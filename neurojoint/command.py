@@ -48,7 +48,6 @@ def _end(code: int | str | None) -> NoReturn:
 
     if code == STOPPED:
         gc.collect()  # what an interrupt left half open is closed, and removes what it made
-
     threading._shutdown()  # type: ignore[attr-defined] # as multiprocessing ends its processes: waits for other threads
     atexit._run_exitfuncs()
     number = code if isinstance(code, int) else int(code is not None)
@@ -56,7 +55,8 @@ def _end(code: int | str | None) -> NoReturn:
         print(code, file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
+            if stream is not None:  # closed by who started the command: `>&-`
+                stream.flush()
         except BrokenPipeError:  # nobody reads it any more
             pass
         except OSError as error:

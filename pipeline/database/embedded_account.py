@@ -41,7 +41,10 @@ class Account:
         return self._started(subprocess.run, command, options)
 
     def run_to_the_end(self, command: list[Any]) -> subprocess.CompletedProcess:
-        """Run a program that starts others; an interrupt ends all of them before it goes on."""
+        """Run a program that starts others; an interrupt kills all of them before it goes on.
+
+        They do not see SIGINT and SIGTERM themselves.
+        """
         options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
         process = None
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)  # until it is known what is to be killed

@@ -61,3 +61,10 @@ def test_a_reader_that_has_gone_is_no_error(tmp_path):
     ended = end(tmp_path, 0, stdout=writing)
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_command_without_an_output_ends_well(tmp_path):
+    """As a service manager or `>&-` may start it."""
+    program = f'exec "{sys.executable}" -c "import sys; from neurojoint import command; command._end(0)" >&-'
+    ended = subprocess.run(["sh", "-c", program], stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
